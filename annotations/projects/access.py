@@ -1,0 +1,85 @@
+"""Who may do what in a project: one guard per noun, outsiders get 404."""
+
+from __future__ import annotations
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest
+
+from .models import Annotator, Membership, Project
+
+ORDER = [
+    Membership.Role.ANNOTATOR,
+    Membership.Role.REVIEWER,
+    Membership.Role.RESEARCHER,
+    Membership.Role.OWNER,
+]
+RANK = {role: place for place, role in enumerate(ORDER)}
+
+
+def role_in(user, project: Project) -> str | None:
+    """The person's role in the project, `owner` for site admins, None for outsiders."""
+    if not user.is_authenticated:
+        return None
+    if user.is_staff:
+        return Membership.Role.OWNER
+    return Membership.objects.filter(project=project, user=user).values_list("role", flat=True).first()
+
+
+def project_for(request: HttpRequest, slug: str, *, at_least: str = Membership.Role.RESEARCHER) -> Project:
+    """The project with this slug, with `project.role` set, for a member whose role is `at_least` this.
+
+    Raises Http404 for outsiders and unknown slugs, PermissionDenied (403) for members below the role.
+    """
+
+    project = Project.objects.filter(slug=slug).first()
+    role = role_in(request.user, project) if project else None
+    if role is None:
+        raise Http404("No such project.")
+    if RANK[role] < RANK[at_least]:
+        raise PermissionDenied(f"This page needs the role {at_least}; yours is {role}.")
+    project.role = role
+    return project
+
+
+def projects_of(user):
+    """Projects the person is a member of; all of them for site admins."""
+    if user.is_staff:
+        return Project.objects.all()
+    return Project.objects.filter(memberships__user=user)
+
+
+def annotator_for(user, slug: str) -> Annotator:
+    """The person's Annotator in the project (with `.project` loaded), made at the first visit.
+
+    Raises Http404 for people who are not members.
+    """
+    known = Annotator.objects.select_related("project").filter(project__slug=slug, user=user).first()
+    if known is not None and Membership.objects.filter(project=known.project_id, user=user).exists():
+        return known
+    membership = Membership.objects.select_related("project").filter(project__slug=slug, user=user).first()
+    if membership is None:
+        raise Http404("No such project.")
+    if known is not None:
+        return known
+    annotator, _ = Annotator.objects.get_or_create(
+        project=membership.project,
+        user=user,
+        defaults={
+            "kind": Annotator.Kind.HUMAN,
+            "name": _free_name(membership.project, user.username),
+        },
+    )
+    return annotator
+
+
+def _free_name(project: Project, wish: str) -> str:
+    taken = set(
+        Annotator.objects.filter(
+            project=project, kind=Annotator.Kind.HUMAN, name__startswith=wish
+        ).values_list("name", flat=True)
+    )
+    name, number = wish, 1
+    while name in taken:
+        number += 1
+        name = f"{wish} ({number})"
+    return name

@@ -1,0 +1,133 @@
+"""The same three people everywhere: Alice owns the project, Bob is a member, Charlie is an outsider."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.hashers import make_password
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def _fast_and_apart(settings, tmp_path):
+    """Cheap password hashes, plain static files, and a data folder of the test's own."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+
+@pytest.fixture(autouse=True)
+def _quiet_broker(request, monkeypatch):
+    """Jobs are written but not sent: a test runs them with `runner.run(job.pk)`, or asks for `real_broker`."""
+    if "real_broker" in request.keywords:
+        return
+    from app.jobs import runner
+
+    monkeypatch.setattr(runner, "send", lambda job_id, queue: None)
+
+
+def make_user(username: str, **fields):
+    from app.accounts.models import User
+
+    return User.objects.create(
+        username=username, email=f"{username}@example.org", password=make_password(PASSWORD), **fields
+    )
+
+
+@pytest.fixture
+def alice(db):
+    return make_user("alice")
+
+
+@pytest.fixture
+def bob(db):
+    return make_user("bob")
+
+
+@pytest.fixture
+def charlie(db):
+    return make_user("charlie")
+
+
+@pytest.fixture
+def admin(db):
+    return make_user("root", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def project(alice, bob):
+    """Alice's project asking a 7-point preference and two ratings; Bob annotates."""
+    from annotations.projects import presets, schemas
+    from annotations.projects.models import Membership, Project
+
+    project = Project.objects.create(slug="pairs", name="Pairs", created_by=alice, seed=7)
+    Membership.objects.create(project=project, user=alice, role=Membership.Role.OWNER)
+    Membership.objects.create(project=project, user=bob, role=Membership.Role.ANNOTATOR)
+    schema = schemas.add_schema(
+        project=project, definition=presets.PRESETS["preference_ratings"], actor=alice
+    )
+    return schemas.use_schema(project=project, schema=schema)
+
+
+@pytest.fixture
+def make_item(project):
+    """Create an item of the project with these response texts, open for `wanted` people."""
+    from annotations.items.content import content_hash, order_key
+    from annotations.items.models import Item, Response
+
+    def make(prompt="Say hello.", responses=("Hello.", "Go away."), *, wanted=1, external_id=None, **fields):
+        digest = content_hash(prompt, "", responses)
+        item = Item.objects.create(
+            project=project,
+            external_id=external_id,
+            prompt=prompt,
+            content_hash=digest,
+            group=prompt if isinstance(prompt, str) else "g",
+            n_responses=len(responses),
+            order_key=order_key(project.seed, external_id or digest),
+            wanted=wanted,
+            open_slots=wanted,
+            **fields,
+        )
+        Response.objects.bulk_create(
+            Response(item=item, index=i, text=text, model=f"model-{i}") for i, text in enumerate(responses)
+        )
+        return item
+
+    return make
+
+
+@pytest.fixture
+def annotator(project, bob):
+    """Bob's Annotator in the project."""
+    from annotations.projects.access import annotator_for
+
+    return annotator_for(bob, project.slug)
+
+
+@pytest.fixture
+def alice_client(client, alice):
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def bob_client(bob):
+    from django.test import Client
+
+    client = Client()
+    client.force_login(bob)
+    return client
+
+
+@pytest.fixture
+def charlie_client(charlie):
+    from django.test import Client
+
+    client = Client()
+    client.force_login(charlie)
+    return client
