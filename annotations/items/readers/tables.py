@@ -1,0 +1,313 @@
+"""CSV and TSV files whose columns a person maps to roles.
+
+Roles: `id`, `prompt`, `context`, `group`, `source`, `response_1`…`response_8` (or `response_a`,
+`response_b`), `model_1`…`model_8`, `chosen`, `rejected`, `label`, `annotator`, `reason`,
+`rating:<attribute>` (of the only response) or `rating:<attribute>:<n>` (of response n), `meta`,
+and `ignore`. Only `rating:` and `meta` may be given to several columns.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from .checks import Bad, identifier, name, number, shown, text
+from .files import DAMAGED, damaged, head, stem, text_chunks
+from .labels import NUMBERED, labelled
+from .records import (
+    MAX_LINE,
+    MAX_NAME,
+    MAX_RESPONSES,
+    JudgmentRecord,
+    Problem,
+    Record,
+    ResponseRecord,
+    ScoreRecord,
+    UnknownFormat,
+)
+from .short import FILE_ANNOTATOR
+
+MAX_JUDGMENTS = 10_000  # of one item held together
+DELIMITERS = (",", "\t", ";", "|")
+ROLE = re.compile(
+    r"id|prompt|context|group|source|response_[1-8ab]|model_[1-8ab]|chosen|rejected|label|annotator|reason"
+    r"|rating:[^:]+(:[1-8])?|meta|ignore"
+)
+ALIASES = {"a": "1", "b": "2"}
+LABELS = {**NUMBERED, "a": "a", "b": "b"}
+NO_LABEL = ("null", "none", "garbage")
+GUESSES = {
+    "id": "id #id external_id item_id item idx",
+    "prompt": "prompt instruction question input query",
+    "context": "context document source_text",
+    "group": "group topic",
+    "source": "source dataset",
+    "response_1": "response response_a response_1 response1 output output_1 answer_a answer_1 a1 completion_a",
+    "response_2": "response_b response_2 response2 output_2 answer_b answer_2 a2 completion_b",
+    "model_1": "model model_a model_1 system",
+    "model_2": "model_b model_2",
+    "chosen": "chosen",
+    "rejected": "rejected",
+    "label": "label winner preference preferred verdict choice",
+    "annotator": "annotator annotator_id rater rater_id worker worker_id user",
+    "reason": "reason justification rationale explanation comment",
+}
+RATINGS = "helpfulness correctness coherence complexity verbosity fluency relevance quality rating".split()
+
+csv.field_size_limit(MAX_LINE)
+
+
+def guess_mapping(header: list[str]) -> dict[str, str]:
+    """A role for each column by its name; columns nobody recognises become `meta`."""
+    mapping, taken = {}, set()
+    words = {word: role for role, line in GUESSES.items() for word in line.split()}
+    for place in range(3, MAX_RESPONSES + 1):
+        words |= {f"response_{place}": f"response_{place}", f"model_{place}": f"model_{place}"}
+    for column in header:
+        plain = column.strip().lower().replace(" ", "_").replace("-", "_")
+        role = words.get(plain, "meta")
+        mapping[column] = "meta" if role in taken else role
+        taken.add(role)
+    if "response_2" not in taken and "chosen" not in taken:
+        for column in header:
+            plain = column.strip().lower().replace(" ", "_")
+            if mapping[column] == "meta" and (plain in RATINGS or plain.startswith("rating_")):
+                attribute = plain.removeprefix("rating_")[:MAX_NAME].replace(":", "_")
+                mapping[column] = f"rating:{attribute}" if attribute else "meta"
+    return mapping
+
+
+def delimiter_of(path) -> str | None:
+    """The character that splits the first line into most columns; None when nothing does."""
+    first = head(path).removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").split(b"\n", 1)[0]
+    line = first.decode(errors="replace").rstrip("\r")
+    best = max(DELIMITERS, key=lambda mark: columns_of(line, mark))
+    return best if best in line else None
+
+
+def columns_of(line: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter), ()))
+    except csv.Error:
+        return 0
+
+
+class Table:
+    """Rows of one delimited file with the line on which each begins."""
+
+    def __init__(self, path):
+        self.path = path
+        self.line = 1
+        self.begun = 1
+        self.held = 0
+        self.delimiter = delimiter_of(path) or ("\t" if str(path).endswith((".tsv", ".tsv.gz")) else ",")
+
+    def text_lines(self) -> Iterator[str]:
+        """Lines for the csv module, which may join several into one row."""
+        parts: list[str] = []
+        for chunk in text_chunks(self.path):
+            *whole, rest = chunk.split("\n")
+            for piece in whole:
+                parts.append(piece)
+                yield self.counted("".join(parts) + "\n")
+                parts = []
+            parts.append(rest)
+            if sum(map(len, parts)) > MAX_LINE:
+                raise EOFError(f"expected a line of at most {MAX_LINE >> 20} MB")
+        if any(parts):
+            yield self.counted("".join(parts))
+
+    def counted(self, line: str) -> str:
+        self.line += 1
+        self.held += len(line)
+        if self.held > MAX_LINE:
+            raise EOFError(f"expected a row of at most {MAX_LINE >> 20} MB; is a quote left open?")
+        return line
+
+    def rows(self) -> Iterator[tuple[int, list[str] | Problem]]:
+        reader = csv.reader(self.text_lines(), delimiter=self.delimiter)
+        while True:
+            self.begun, self.held = self.line, 0
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                yield self.begun, Problem(self.begun, "", f"expected a table row: {error}")
+                continue
+            except DAMAGED as error:
+                yield self.begun, damaged(self.begun, error)
+                return
+            if row is None:
+                return
+            if row and any(row):
+                yield self.begun, row
+
+
+def header_of(rows: Iterator[tuple[int, list[str] | Problem]], path) -> list[str]:
+    _, header = next(rows, (0, None))
+    if not isinstance(header, list):
+        raise UnknownFormat(path, "expected a header row with the columns' names")
+    try:
+        header = [text(column, "header", MAX_NAME).strip() for column in header]
+    except Bad as bad:
+        raise UnknownFormat(path, f"the header row {bad.message}") from None
+    twice = {column for column in header if header.count(column) > 1} if len(header) < 1000 else set()
+    if twice:
+        raise UnknownFormat(path, f"expected each column once, found {shown(min(twice))} twice")
+    return header
+
+
+class Plan:
+    """A mapping turned round: which columns make which part of an item."""
+
+    def __init__(self, header: list[str], mapping: dict[str, str] | None, path):
+        mapping = guess_mapping(header) if mapping is None else mapping
+        self.width = len(header)
+        self.one: dict[str, int] = {}
+        self.meta: list[tuple[str, int]] = []
+        self.ratings: list[tuple[str, int, int]] = []
+        for column, role in mapping.items():
+            if column not in header:
+                raise UnknownFormat(path, f"the mapping names a column {shown(column)} that is not there")
+            if not isinstance(role, str) or not ROLE.fullmatch(role or "ignore"):
+                raise UnknownFormat(path, f"expected a role for column {shown(column)}, found {shown(role)}")
+            self.place(role, column, header.index(column), path)
+        if "chosen" in self.one or "rejected" in self.one:
+            places = ["chosen", "rejected"]
+        else:
+            places = [f"response_{place}" for place in range(1, MAX_RESPONSES + 1)]
+            places = places[: sum(place in self.one for place in places) or 1]
+        missing = [role for role in places if role not in self.one]
+        if "prompt" not in self.one and "context" not in self.one:
+            missing.insert(0, "prompt")
+        if missing:
+            raise UnknownFormat(path, f"no column is mapped to {' or to '.join(missing)}")
+        self.responses = places
+        if "label" in self.one and len(places) != 2:
+            raise UnknownFormat(path, "a label needs two responses, response_1 and response_2")
+        if any(index >= len(places) for _, index, _ in self.ratings):
+            raise UnknownFormat(path, "a rating names a response that no column is mapped to")
+        if len(places) > 1 and any(index < 0 for _, index, _ in self.ratings):
+            raise UnknownFormat(path, "with several responses a rating is mapped as rating:<attribute>:<n>")
+
+    def place(self, role: str, column: str, at: int, path) -> None:
+        if role in ("", "ignore"):
+            return
+        if role == "meta":
+            self.meta.append((column, at))
+        elif role.startswith("rating:"):
+            _, attribute, *which = role.split(":")
+            self.ratings.append((attribute, int(which[0]) - 1 if which else -1, at))
+        else:
+            if role[-2:] in ("_a", "_b"):
+                role = role[:-1] + ALIASES[role[-1]]
+            if role in self.one:
+                raise UnknownFormat(path, f"two columns are mapped to {role}")
+            self.one[role] = at
+
+    def item(self, row: list[str], line: int, source: str) -> Record:
+        if len(row) != self.width:
+            raise Bad("", f"expected {self.width} columns, found {len(row)}")
+
+        def cell(role: str, limit: int | None = None) -> str:
+            return text(row[self.one[role]], role, limit or 2_000_000) if role in self.one else ""
+
+        prompt, context = cell("prompt"), cell("context") or None
+        if "prompt" not in self.one:
+            prompt, context = context or "", None
+        return Record(
+            line=line,
+            external_id=identifier(cell("id"), "id"),
+            source=cell("source", MAX_NAME) or source,
+            prompt=prompt,
+            context=context,
+            group=cell("group") or None,
+            responses=tuple(
+                ResponseRecord(cell(role), cell(f"model_{place}", MAX_NAME))
+                for place, role in enumerate(self.responses, 1)
+            ),
+            meta={column: text(row[at], column) for column, at in self.meta if row[at] != ""},
+        )
+
+    def judgment(self, row: list[str], place: int) -> JudgmentRecord | None:
+        """The row's judgment, or None when its label and ratings are empty."""
+        at = self.one
+        reason = text(row[at["reason"]], "reason") if "reason" in at else ""
+        given = row[at["annotator"]] if "annotator" in at else ""
+        annotator = name(given, "annotator") if given else f"annotator {place}"
+        if "chosen" in at:
+            return labelled("a", annotator if given else FILE_ANNOTATOR, reason)
+        scores = tuple(
+            ScoreRecord(max(index, 0), attribute, cell_number(row[column], f"rating:{attribute}"))
+            for attribute, index, column in self.ratings
+            if row[column].strip()
+        )
+        word = row[at["label"]].strip().lower() if "label" in at else ""
+        if not word:
+            return JudgmentRecord(annotator, scores=scores, reason=reason) if scores else None
+        if word not in LABELS and word not in NO_LABEL:
+            raise Bad("label", f"expected a, b, tie, 1, 2 or 0, found {shown(word)}")
+        return labelled(LABELS.get(word), annotator, reason, scores=scores)
+
+
+def cell_number(cell: str, field: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        raise Bad(field, f"expected a number, found {shown(cell)}") from None
+    value = number(value, field)
+    return int(value) if value.is_integer() else value
+
+
+def read(path, mapping: dict[str, str] | None = None) -> Iterator[Record | Problem]:
+    """Rows by a mapping {column: role}; neighbours with one id are judgments of one item.
+
+    Raises UnknownFormat at once when the header or the mapping does not make items.
+    """
+    rows = Table(path).rows()
+    plan = Plan(header_of(rows, path), mapping, path)
+    return items(rows, plan, stem(path)[:MAX_NAME])
+
+
+def items(rows, plan: Plan, source: str) -> Iterator[Record | Problem]:
+    held: Record | None = None
+    judgments: list[JudgmentRecord] = []
+    for line, row in rows:
+        if isinstance(row, Problem):
+            yield row
+            continue
+        try:
+            found = plan.item(row, line, source)
+            same = held is not None and found.external_id is not None and same_id(held, found)
+            if same and (held.responses, held.prompt) != (found.responses, found.prompt):
+                raise Bad(
+                    "id", f"expected the texts of line {held.line}, which has the same id, found others"
+                )
+            if held and not (same and len(judgments) < MAX_JUDGMENTS):
+                yield with_judgments(held, judgments)
+                held = None
+            if held is None:
+                held, judgments = found, []
+            judgment = plan.judgment(row, len(judgments) + 1)
+            if judgment:
+                judgments.append(judgment)
+        except Bad as bad:
+            yield Problem(line, bad.field, bad.message)
+    if held:
+        yield with_judgments(held, judgments)
+
+
+def same_id(left: Record, right: Record) -> bool:
+    return (left.source, left.external_id) == (right.source, right.external_id)
+
+
+def with_judgments(record: Record, judgments: list[JudgmentRecord]) -> Record:
+    fields = {name: getattr(record, name) for name in Record.__slots__}
+    return Record(**{**fields, "judgments": tuple(judgments)})
+
+
+def preview(path, n: int = 5) -> tuple[list[str], list[list[str]]]:
+    """The header and the first `n` whole rows."""
+    rows = Table(path).rows()
+    header = header_of(rows, path)
+    whole = (row for _, row in rows if isinstance(row, list))
+    return header, list(islice(whole, n))
