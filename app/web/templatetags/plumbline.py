@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from allauth.account.adapter import get_adapter
 from django import template
+from django.forms import BaseForm
 from django.template import Context
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -28,7 +30,7 @@ RAIL = (
     ("rewards", "Reward models", "rewards:list"),
     ("datasets", "Datasets", "datasets:list"),
 )
-TOP = (("Judge", "judging:home"), ("Projects", "projects:list"))
+TOP = (("Judge", "judging:home"), ("Projects", "projects:index"))
 ACCOUNT = (
     ("My account", "accounts:me"),
     ("Email addresses", "account_email"),
@@ -154,6 +156,20 @@ def query_with(request: object, **changes: object) -> str:
         else:
             query[key] = value
     return query.urlencode()
+
+
+@register.filter
+def without_placeholders(form: BaseForm) -> BaseForm:
+    """Drop placeholders that only repeat the labels."""
+    for field in form.fields.values():
+        field.widget.attrs.pop("placeholder", None)
+    return form
+
+
+@register.simple_tag(takes_context=True)
+def signup_open(context: Context) -> bool:
+    """Say whether this visitor may make an account."""
+    return get_adapter().is_open_for_signup(context["request"])
 
 
 @register.filter
