@@ -7,4 +7,13 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("", include("app.web.urls")),
+    path("", include("app.accounts.urls")),
+    path("", include("app.jobs.urls")),
+    path("", include("annotations.projects.urls")),
+    path("", include("annotations.items.urls")),
+    path("", include("annotations.judging.urls")),
+    path("", include("annotations.lm.urls")),
+    path("", include("annotations.datasets.urls")),
+    path("", include("routing.rewards.urls")),
+    path("", include("routing.plans.urls")),
 ]
