@@ -1,0 +1,59 @@
+# Plumbline: `make run` for a working site, `make test` for the suite. Both set themselves up.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+HOST ?= 127.0.0.1
+PORT ?= 8000
+.DEFAULT_GOAL := help
+.PHONY: help install run demo test test-all lint format lock bench screenshots clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.env:
+	@umask 077; python3 -c 'import secrets; print("SECRET_KEY=" + secrets.token_urlsafe(48))' > .env
+	@echo "SITE_URL=http://$(HOST):$(PORT)" >> .env
+
+install: $(VENV)/.installed .env  ## virtual environment and settings
+
+run: install  ## a working site with demo data and a worker on http://127.0.0.1:8000
+	$(BIN)/python manage.py migrate --verbosity 0
+	$(BIN)/python manage.py collectstatic --noinput --verbosity 0
+	$(BIN)/python manage.py demo
+	$(BIN)/python manage.py serve --host $(HOST) --port $(PORT)
+
+demo: install  ## only the demo data
+	$(BIN)/python manage.py migrate --verbosity 0
+	$(BIN)/python manage.py demo
+
+test: $(VENV)/.installed-dev  ## the suite on SQLite, a smoke of the rest where it can run (under 10 minutes)
+	$(BIN)/python tests/suite.py
+
+test-all: $(VENV)/.installed-dev  ## everything on both databases, browser and fault tests (under 40 minutes)
+	$(BIN)/python tests/suite.py --all
+
+lint: $(VENV)/.installed-dev  ## what a machine can check in seconds
+	$(BIN)/python tests/suite.py --only lint
+
+format: $(VENV)/.installed-dev  ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+lock: $(VENV)/bin/python  ## compile the pinned requirements again
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile -q --no-header --no-emit-index-url --python-version 3.11 requirements.in -o requirements.txt
+	$(BIN)/uv pip compile -q --no-header --no-emit-index-url --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+
+clean:  ## remove the virtual environment and caches; data in var/ stays
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
