@@ -78,9 +78,7 @@ def style_features(texts: Sequence[str]) -> np.ndarray:
     return rows
 
 
-def hashed_ngrams(
-    texts: Sequence[str], n_features: int = N_HASHED
-) -> sparse.csr_matrix:
+def hashed_ngrams(texts: Sequence[str], n_features: int = N_HASHED) -> sparse.csr_matrix:
     """Return hashed word uni- and bi-grams, each row L2-normalised (all zero for a text without words).
 
     float64 csr of shape (n, n_features); signs alternate by hash, so collisions cancel in expectation.
@@ -93,9 +91,7 @@ def hashed_ngrams(
         lowercase=True,
     )
     blocks = [
-        vectorizer.transform(
-            [clip_text(text) for text in texts[start : start + _BATCH]]
-        )
+        vectorizer.transform([clip_text(text) for text in texts[start : start + _BATCH]])
         for start in range(0, len(texts), _BATCH)
     ]
     if not blocks:
