@@ -1,0 +1,212 @@
+"""How well a reward model predicts preferences, with intervals, beside the length of the answers.
+
+Ties (target exactly ½) are left out of every figure and counted. Intervals are percentile bootstrap over
+groups (Efron & Tibshirani 1993, ch. 13; clusters as in Field & Welsh 2007): all rows of a group are drawn
+together, so pairs of one prompt are not taken for independent. Every figure is a function of per-group sums,
+so a draw is a product of a count vector and one matrix.
+
+An estimate is `{"value", "lo", "hi", "n"}`; where none can be given, the three numbers are None and
+`reason` says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from routing.rewards.data import Pairs
+
+LEVEL = 0.95
+MIN_PAIRS = 10
+N_BINS = 10
+_CHUNK = 100
+
+Estimate = dict[str, Any]
+
+
+def evaluate_pairs(
+    prediction: np.ndarray, pairs: Pairs, *, kind: str = "probability", seed: int, n_boot: int = 1000
+) -> dict[str, Any]:
+    """Compare predictions with the labels of `pairs`.
+
+    `prediction` (n,) is P(second better), or with `kind="logit"` the margin r(second) - r(first). Returns
+
+    - `accuracy`: share of decided pairs on the right side; an exact draw counts half;
+    - `length_baseline`: the same for "more characters wins"; `gain_over_length`: paired difference;
+    - `nll`, `brier`: mean -log p(label) and (p - label)²;
+    - `ece10`: expected calibration error, 10 equal bins of confidence max(p, 1 - p) over [½, 1]
+      (Guo et al. 2017; order-invariant, as a pair's sides are);
+    - `human_ceiling`: mean max(α, 1 - α), α the share of people's votes for the second (ties half), over
+      decided pairs with at least two human votes: what always siding with the majority scores on one vote;
+    - `by_strength`, `by_source`: accuracy estimates; `calibration`: per bin confidence and accuracy;
+    - `n`, `n_ties`, `tie_share`, `n_groups`, `seed`, `n_boot`.
+
+    Raises ValueError for a wrong length, an unknown kind, or values that are not finite or not in [0, 1].
+    """
+    probability, logit = _both(np.asarray(prediction, dtype=float), kind)
+    if probability.shape != (len(pairs),):
+        raise ValueError(f"{probability.size} predictions for {len(pairs)} pairs")
+    decided = pairs.decided
+    rows = pairs.take(decided)
+    probability, logit, label = probability[decided], logit[decided], (rows.sign + 1) / 2
+    n = len(rows)
+    ones = np.ones(n)
+    table = _Sums(rows.group)
+
+    right = _half_right(logit, rows.sign)
+    length = np.array([len(b) - len(a) for a, b in zip(rows.first_texts, rows.second_texts, strict=True)])
+    longer = _half_right(length, rows.sign)
+    table.ratio("accuracy", right, ones)
+    table.ratio("length_baseline", longer, ones)
+    table.ratio("gain_over_length", right - longer, ones)
+    table.ratio("nll", np.logaddexp(0.0, -rows.sign * logit), ones)
+    table.ratio("brier", (probability - label) ** 2, ones)
+
+    ceiling, voted = _ceiling(rows)
+    table.ratio("human_ceiling", ceiling, voted, reason="no decided pair has two or more human votes")
+
+    strengths = [int(level) for level in np.unique(rows.strength)]
+    for level in strengths:
+        mask = (rows.strength == level).astype(float)
+        table.ratio(f"strength {level}", right * mask, mask)
+    sources = sorted(set(rows.source))
+    for source in sources:
+        mask = np.array([name == source for name in rows.source], dtype=float)
+        table.ratio(f"source {source}", right * mask, mask)
+
+    confidence = np.maximum(probability, 1.0 - probability)
+    bins = np.minimum((2.0 * (confidence - 0.5) * N_BINS).astype(int), N_BINS - 1)
+    members = (bins[:, None] == np.arange(N_BINS)).astype(float)
+    for k in range(N_BINS):
+        table.ratio(f"bin {k}", right * members[:, k], members[:, k], reason="no pair has this confidence")
+    gaps = table.columns((right - confidence)[:, None] * members)
+    table.figure("ece10", lambda sums, size: np.abs(sums[..., gaps]).sum(axis=-1) / size, ones)
+
+    estimates = table.estimates(seed, n_boot)
+    calibration = [
+        {
+            "lo": 0.5 + k / (2 * N_BINS),
+            "hi": 0.5 + (k + 1) / (2 * N_BINS),
+            "confidence": float(confidence[bins == k].mean()) if np.any(bins == k) else None,
+            "accuracy": estimates.pop(f"bin {k}"),
+        }
+        for k in range(N_BINS)
+    ]
+    by_strength = {str(level): estimates.pop(f"strength {level}") for level in strengths}
+    by_source = {source: estimates.pop(f"source {source}") for source in sources}
+    return {
+        **estimates,
+        "by_strength": by_strength,
+        "by_source": by_source,
+        "calibration": calibration,
+        "n": n,
+        "n_ties": len(pairs) - n,
+        "tie_share": (len(pairs) - n) / len(pairs) if len(pairs) else None,
+        "n_groups": len(set(rows.group)),
+        "seed": seed,
+        "n_boot": n_boot,
+    }
+
+
+class _Sums:
+    """Figures that are functions of per-group sums, and their bootstrap over groups."""
+
+    def __init__(self, groups: Sequence[str]) -> None:
+        codes: dict[str, int] = {}
+        self.code = np.array([codes.setdefault(group, len(codes)) for group in groups], dtype=int)
+        self.n_groups = len(codes)
+        self._columns: list[np.ndarray] = []
+        self._figures: dict[str, tuple[Callable[..., np.ndarray], int, str]] = {}
+
+    def columns(self, rows: np.ndarray) -> list[int]:
+        """Add columns (n, k) to be summed by group; return their positions."""
+        start = len(self._columns)
+        for column in rows.T:
+            self._columns.append(np.bincount(self.code, weights=column, minlength=self.n_groups))
+        return list(range(start, len(self._columns)))
+
+    def figure(
+        self,
+        name: str,
+        function: Callable[..., np.ndarray],
+        count: np.ndarray,
+        reason: str = "no decided pair",
+    ) -> None:
+        """Add a figure `function(sums, size)`; sums (..., columns), size (...,) = sum of `count` (n,)."""
+        self._figures[name] = function, self.columns(count[:, None])[0], reason
+
+    def ratio(self, name: str, numerator: np.ndarray, count: np.ndarray, **more: str) -> None:
+        """Add the figure Σ numerator / Σ count; `count` is the 0/1 mask of the rows it is about."""
+        top = self.columns(numerator[:, None])[0]
+        self.figure(name, lambda sums, size: sums[..., top] / size, count, **more)
+
+    def estimates(self, seed: int, n_boot: int) -> dict[str, Estimate]:
+        """Return every figure with its percentile interval; draws are shared, so they are paired."""
+        matrix = np.stack(self._columns, axis=1)
+        total = matrix.sum(axis=0)
+        rng = np.random.default_rng(seed)
+        draws: dict[str, list[np.ndarray]] = {name: [] for name in self._figures}
+        for start in range(0, n_boot if self.n_groups >= 2 else 0, _CHUNK):
+            size = min(_CHUNK, n_boot - start)
+            picks = rng.integers(self.n_groups, size=(size, self.n_groups))
+            picks += self.n_groups * np.arange(size)[:, None]
+            counts = np.bincount(picks.ravel(), minlength=size * self.n_groups).reshape(size, -1)
+            sums = counts.astype(float) @ matrix
+            for name, (function, column, _) in self._figures.items():
+                draws[name].append(_safe(function, sums, sums[:, column]))
+        result = {}
+        for name, (function, column, reason) in self._figures.items():
+            n = round(float(total[column]))
+            groups = int(np.count_nonzero(matrix[:, column]))
+            if n == 0:
+                result[name] = no_estimate(0, reason)
+            elif groups < 2:
+                result[name] = no_estimate(n, "fewer than two groups: an interval would mean nothing")
+            elif n < MIN_PAIRS:
+                result[name] = no_estimate(n, f"fewer than {MIN_PAIRS} pairs: too few for an interval")
+            else:
+                value = float(_safe(function, total[None, :], total[None, column])[0])
+                tail = 100.0 * (1.0 - LEVEL) / 2.0
+                lo, hi = np.nanpercentile(np.concatenate(draws[name]), [tail, 100.0 - tail])
+                result[name] = {"value": value, "lo": float(lo), "hi": float(hi), "n": n}
+        return result
+
+
+def no_estimate(n: int, reason: str) -> Estimate:
+    """Return the estimate that gives no number and says why."""
+    return {"value": None, "lo": None, "hi": None, "n": n, "reason": reason}
+
+
+def _safe(function: Callable[..., np.ndarray], sums: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Evaluate a figure, NaN where a draw holds none of its rows."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(size > 0, function(sums, size), np.nan)
+
+
+def _both(prediction: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return (probability, logit); probabilities of exactly 0 or 1 enter the likelihood as 1e-12 from it."""
+    if not np.all(np.isfinite(prediction)):
+        raise ValueError("predictions must be finite")
+    if kind == "logit":
+        return expit(prediction), prediction
+    if kind != "probability":
+        raise ValueError(f"unknown kind of prediction {kind!r}: probability or logit")
+    if np.any((prediction < 0) | (prediction > 1)):
+        raise ValueError("probabilities must lie in [0, 1]")
+    clipped = np.clip(prediction, 1e-12, 1.0 - 1e-12)
+    return prediction, np.log(clipped) - np.log1p(-clipped)
+
+
+def _half_right(margin: np.ndarray, sign: np.ndarray) -> np.ndarray:
+    return (1.0 + np.sign(margin) * sign) / 2.0
+
+
+def _ceiling(rows: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """Return (max(α, 1 - α), 0/1 mask) of the pairs with at least two human votes."""
+    n = rows.votes.sum(axis=1)
+    mask = ((n >= 2) & np.array([source == "human" for source in rows.source], dtype=bool)).astype(float)
+    share = (rows.votes[:, 2] + 0.5 * rows.votes[:, 1]) / np.maximum(n, 1)
+    return np.maximum(share, 1.0 - share) * mask, mask
