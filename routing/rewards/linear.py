@@ -1,0 +1,272 @@
+"""The `linear` reward model: r(text) = w·φ(text), trained in seconds on a CPU, without any download.
+
+φ is eight style features beside hashed n-grams (`routing.features.text`). Two stages, as in
+HelpSteer2-Preference (Wang et al. 2024, arXiv:2410.01257), in their linear form:
+
+1. ridge regression on ratings gives w_ridge (where there are ratings);
+2. scaled Bradley-Terry on pairs with that as prior mean:
+   min_w Σ m·softplus(-y·w·Δφ) + Σ_j λ_j (w_j - κ·w_ridge,j)²,  Δφ = φ(second) - φ(first).
+
+There is no intercept, so swapping the sides only changes the sign. λ has one value for style and one for
+n-grams (equivalently: a weight for the n-gram block and one λ). Both, and whether the prior is used, are
+chosen by prompt-grouped cross-validation on the negative log-likelihood; κ is the one-parameter
+Bradley-Terry fit along w_ridge. The out-of-fold logits of the choice give the temperature
+(Guo et al. 2017, arXiv:1706.04599). The prompt enters only through Δφ: terms of the prompt alone cancel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.special import expit
+from threadpoolctl import threadpool_limits
+
+from routing.features.text import STYLE_NAMES, TextFeatures
+from routing.rewards import artefacts, losses
+from routing.rewards.data import Pairs, Ratings
+from routing.rewards.penalised import (
+    N_STYLE,
+    PairProblem,
+    Progress,
+    TrainingCancelled,
+    Watch,
+    fit_ridges,
+    fit_temperature,
+    grouped_folds,
+)
+
+__all__ = ["LOSSES", "LinearModel", "TrainingCancelled", "fit", "load"]
+
+LOSSES = ("scaled_bt", "bt", "soft_bt")
+N_FOLDS = 5
+_SCORE_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """A fitted linear scorer.
+
+    Attributes:
+        features: the feature map with its standardisation.
+        style_weights: weight per style feature, float64 (8,).
+        ngram_columns: hashed columns with a weight, ascending int32 (k,).
+        ngram_weights: their weights, float32 (k,).
+        temperature: T; logits are divided by it.
+        offset: subtracted from scores, so that the training texts have mean 0.
+        info: how it was fitted (loss, seed, counts, penalties, cross-validation); plain JSON values.
+    """
+
+    features: TextFeatures
+    style_weights: np.ndarray
+    ngram_columns: np.ndarray
+    ngram_weights: np.ndarray
+    temperature: float
+    offset: float
+    info: dict[str, Any]
+
+    def score(self, prompts: Sequence[str], responses: Sequence[str]) -> np.ndarray:
+        """Return a reward per response in calibrated logits, float64 (n,); only differences have meaning.
+
+        The linear model does not read the prompts; they are the interface that all reward models share.
+        """
+        if len(prompts) != len(responses):
+            raise ValueError(f"{len(prompts)} prompts but {len(responses)} responses")
+        dense = np.zeros(self.features.n_hashed)
+        dense[self.ngram_columns] = self.ngram_weights
+        scores = np.empty(len(responses))
+        for start in range(0, len(responses), _SCORE_BATCH):
+            batch = responses[start : start + _SCORE_BATCH]
+            style = self.features.style(batch) @ self.style_weights
+            scores[start : start + len(batch)] = style + self.features.ngrams(batch) @ dense
+        return (scores - self.offset) / self.temperature
+
+    def probability(self, prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+        """Return P(second better than first), float64 (n,); swapping the sides gives the complement."""
+        return expit(self.score(prompts, second) - self.score(prompts, first))
+
+    def save(self, directory: str | Path) -> dict[str, Any]:
+        """Write `weights.npz` and `model.json` atomically; return the manifest (see `artefacts.write`)."""
+        header = {
+            "format": "plumbline-linear",
+            "version": 1,
+            "n_hashed": self.features.n_hashed,
+            "style_names": list(STYLE_NAMES),
+            "temperature": self.temperature,
+            "offset": self.offset,
+            "info": self.info,
+        }
+        arrays = {
+            "style_mean": self.features.style_mean,
+            "style_scale": self.features.style_scale,
+            "style_weights": self.style_weights,
+            "ngram_columns": self.ngram_columns,
+            "ngram_weights": self.ngram_weights,
+        }
+        return artefacts.write(directory, header, arrays)
+
+
+def load(directory: str | Path) -> LinearModel:
+    """Read a saved model; raise `artefacts.ArtefactError` when files are missing, altered or foreign."""
+    header, arrays = artefacts.read(directory)
+    if header.get("format") != "plumbline-linear" or header.get("version") != 1:
+        raise artefacts.ArtefactError(f"{directory} does not hold a linear model of version 1")
+    if header.get("style_names") != list(STYLE_NAMES):
+        raise artefacts.ArtefactError(f"{directory} was trained on other style features")
+    try:
+        features = TextFeatures(arrays["style_mean"], arrays["style_scale"], int(header["n_hashed"]))
+        return LinearModel(
+            features, arrays["style_weights"], arrays["ngram_columns"], arrays["ngram_weights"],
+            float(header["temperature"]), float(header["offset"]), header["info"],
+        )  # fmt: skip
+    except KeyError as error:
+        raise artefacts.ArtefactError(f"{directory} lacks {error.args[0]!r}") from error
+
+
+# The vectors are short: BLAS threads would only wait for each other (five times slower on a busy machine).
+@threadpool_limits.wrap(limits=1, user_api="blas")
+def fit(
+    pairs: Pairs,
+    ratings: Ratings | None = None,
+    *,
+    seed: int,
+    loss: str = "scaled_bt",
+    strength_map: Mapping[int, float] | None = None,
+    n_folds: int = N_FOLDS,
+    progress: Progress | None = None,
+    should_cancel: Callable[[], bool] | None = None,
+) -> LinearModel:
+    """Train on pairs and, where there are any, ratings; deterministic for the same input and seed.
+
+    `loss`: "scaled_bt" (a pair counts by its strength), "bt", or "soft_bt" (smoothed vote shares as
+    labels); ties count as soft label ½ in each. `progress` gets dicts {stage, fold, step, loss, message,
+    fraction}; `should_cancel` is asked at least every 16 evaluations and leads to `TrainingCancelled`.
+    Raises ValueError for an unknown loss or when there is neither a decided pair nor two rating rows.
+    """
+    if loss not in LOSSES:
+        raise ValueError(f"unknown loss {loss!r}; choose one of {', '.join(LOSSES)}")
+    ratings = ratings.primary() if ratings is not None and len(ratings) else None
+    has_pairs = bool(len(pairs)) and bool(np.any(pairs.decided))
+    if not has_pairs and (ratings is None or len(ratings) < 2):
+        raise ValueError("nothing to learn from: no decided pair and fewer than two rated responses")
+    watch = Watch(progress, should_cancel)
+    watch.tell("features", 0.0, "Computing text features")
+    strength_map = dict(strength_map or losses.STRENGTH_MAP)
+    target, weight = training_targets(pairs, loss, strength_map)
+    design = _Design.build(pairs, ratings)
+    groups = pairs.group + (ratings.group if ratings is not None else [])
+    folds = grouped_folds(groups, n_folds, seed)
+    n_folds = int(folds.max()) + 1
+
+    ridges = None
+    if ratings is not None:
+        rated = design.texts[design.rated]
+        ridges = fit_ridges(rated, ratings.value, ratings.weight, folds[len(pairs) :], n_folds, watch)
+    if has_pairs:
+        ridge = ridges.weights if ridges else [np.zeros(design.texts.shape[1])] * (n_folds + 1)
+        fold = folds[: len(pairs)]
+        problem = PairProblem(design.delta, target, weight, pairs.weight, fold, n_folds, ridge, watch)
+        choice, logits, table = problem.select()
+        watch.tell("final", 0.86, "Fitting on all training pairs")
+        weights, prior_scale = problem.solve(None, choice, final=True)
+        temperature = fit_temperature(logits, target, pairs.weight) if logits is not None else 1.0
+    else:
+        # Ratings alone: two responses equal in truth differ by noise of standard deviation √2·s, and the
+        # logistic function with slope 1.702 is within .01 of the normal distribution function.
+        choice, table, prior_scale, weights = None, [], 1.0, ridges.weights[-1]
+        temperature = max(ridges.residual_sd * 2**0.5 / 1.702, 1e-3)
+    info = {
+        "loss": loss,
+        "seed": seed,
+        "strength_map": {str(level): factor for level, factor in sorted(strength_map.items())},
+        "n_pairs": len(pairs),
+        "n_decided": int(np.sum(pairs.decided)),
+        "n_ratings": len(ratings) if ratings is not None else 0,
+        "n_groups": len(set(groups)),
+        "n_folds": n_folds,
+        "choice": asdict(choice) if choice else None,
+        "prior_scale": prior_scale,
+        "ridge": ridges.info if ridges else None,
+        "cross_validation": table,
+        "data_sha256": _digest(pairs, ratings),
+    }
+    watch.tell("done", 1.0, "Trained")
+    return design.model(weights, temperature, info)
+
+
+def training_targets(
+    pairs: Pairs, loss: str, strength_map: Mapping[int, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (target, weight) that turn `soft_bradley_terry` into the named loss, with ties at ½."""
+    if loss == "soft_bt":
+        return losses.soft_labels(pairs.votes), pairs.weight
+    target = (pairs.sign + 1) / 2
+    if loss == "bt":
+        return target, pairs.weight
+    return target, pairs.weight * losses.strength_weights(pairs.strength, strength_map)
+
+
+@dataclass(frozen=True)
+class _Design:
+    """Features of the distinct training texts, n-gram columns reduced to those that occur."""
+
+    features: TextFeatures
+    columns: np.ndarray
+    texts: sparse.csr_matrix
+    delta: sparse.csr_matrix
+    rated: np.ndarray
+
+    @classmethod
+    def build(cls, pairs: Pairs, ratings: Ratings | None) -> _Design:
+        rated = ratings.texts if ratings is not None else []
+        position = {
+            text: i for i, text in enumerate(dict.fromkeys([*pairs.first_texts, *pairs.second_texts, *rated]))
+        }
+        texts = list(position)
+        features = TextFeatures.fit(texts)
+        ngrams = features.ngrams(texts)
+        columns = np.unique(ngrams.indices)
+        matrix = sparse.hstack([sparse.csr_matrix(features.style(texts)), ngrams[:, columns]], format="csr")
+        first = [position[text] for text in pairs.first_texts]
+        second = [position[text] for text in pairs.second_texts]
+        return cls(
+            features, columns.astype(np.int32), matrix, sparse.csr_matrix(matrix[second] - matrix[first]),
+            np.array([position[text] for text in rated], dtype=int),
+        )  # fmt: skip
+
+    def model(self, weights: np.ndarray, temperature: float, info: dict[str, Any]) -> LinearModel:
+        style, ngrams = weights[:N_STYLE], weights[N_STYLE:].astype(np.float32)
+        offset = float(np.mean(self.texts @ np.concatenate([style, ngrams.astype(float)])))
+        return LinearModel(self.features, style, self.columns, ngrams, temperature, offset, info)
+
+
+def _digest(pairs: Pairs, ratings: Ratings | None) -> str:
+    """Return the sha256 of what was learnt from: texts, labels, weights and groups, in order."""
+    digest = hashlib.sha256()
+    columns: list[Sequence[Any]] = [
+        pairs.first_texts,
+        pairs.second_texts,
+        pairs.target.tolist(),
+    ]
+    columns += [
+        pairs.weight.tolist(),
+        pairs.strength.tolist(),
+        pairs.votes.tolist(),
+        pairs.group,
+    ]
+    if ratings is not None:
+        columns += [
+            ratings.texts,
+            ratings.value.tolist(),
+            ratings.weight.tolist(),
+            ratings.group,
+        ]
+    for column in columns:
+        digest.update(json.dumps(column, ensure_ascii=True).encode("ascii") + b"\n")
+    return digest.hexdigest()
