@@ -1,6 +1,7 @@
 """SummEval-OP's detailed file: product reviews, summaries, three raters (MIT)."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 
 from .checks import Bad, entries, number, text, with_extras
 from .files import json_rows
@@ -24,14 +25,15 @@ def is_row(row: dict) -> bool:
 
 
 def read(path, mapping=None) -> Iterator[Record | Problem]:
-    """One item for each summary; the row's number and the summary's place make its id."""
-    for place, (line, row) in enumerate(json_rows(path)):
+    """One item for each summary; its id is made of the reviews' hash and the summary's place."""
+    for line, row in json_rows(path):
         if type(row) is not dict:
             yield row if isinstance(row, Problem) else Problem(line, "", "expected a JSON object")
             continue
         try:
             reviews = [text(one, "reviews") for one in entries(row.get("reviews"), "reviews")]
             prompt = text("\n- ".join(["Summarize these product reviews.", *reviews]), "reviews")
+            product = f"product-{sha256(prompt.encode()).hexdigest()[:12]}"
             summaries = entries(row.get("summaries"), "summaries")
             meta = with_extras({}, row, KEYS)
         except Bad as bad:
@@ -42,10 +44,10 @@ def read(path, mapping=None) -> Iterator[Record | Problem]:
             try:
                 yield Record(
                     line=line,
-                    external_id=f"summeval_op-{place}-{index}",
+                    external_id=f"{product}-{index}",
                     source="summeval_op",
                     prompt=prompt,
-                    group=f"product{place}",
+                    group=product,
                     responses=(ResponseRecord(text(summary, f"summaries[{index}]"), f"s{index}"),),
                     meta=meta,
                     judgments=judgments_of(row, index, line, problems),
