@@ -78,7 +78,7 @@ def line_plot(
         return Plot(_empty(title), title, caption, *table)
     points = [point for each in drawn for point in each.points]
     longest = max(len(each.label) for each in drawn)
-    area = _Area(62, 18, WIDTH - 24 - min(190, 20 + round(7.2 * longest)), height - 56)
+    area = _Area(62, 30, WIDTH - 24 - min(190, 20 + round(7.2 * longest)), height - 56)
     x = _Scale([point.x for point in points], area.left, area.right, x_percent)
     levels = [v for p in points for v in (p.y, p.lo, p.hi) if v is not None]
     if reference is not None:
@@ -96,7 +96,7 @@ def line_plot(
             upper = " ".join(f"{x(p.x):.1f},{y(p.hi):.1f}" for p in banded)
             lower = " ".join(f"{x(p.x):.1f},{y(p.lo):.1f}" for p in reversed(banded))
             parts.append(f'<polygon class="band" points="{upper} {lower}"/>')
-        for p in banded:
+        for p in banded if len(banded) == 1 else ():
             parts.append(_line(x(p.x), y(p.lo), x(p.x), y(p.hi), "interval"))
         if len(ordered) > 1:
             path = " ".join(f"{x(p.x):.1f},{y(p.y):.1f}" for p in ordered)
@@ -157,7 +157,7 @@ def calibration_plot(
     rows = [[_num(p.x), _num(p.y), _num(p.lo), _num(p.hi), _count(p.n)] for p in drawn]
     if not drawn:
         return Plot(_empty(title), title, caption, columns, rows)
-    area = _Area(62, 18, size - 24, size - 56)
+    area = _Area(62, 30, size - 24, size - 56)
     x, y = _Scale([0, 1], area.left, area.right, False), _Scale([0, 1], area.bottom, area.top, False)
     parts = [_frame(area, x, y, x_label, y_label), _line(x(0), y(0), x(1), y(1), "reference")]
     most = max((p.n or 0 for p in drawn), default=0)
@@ -272,7 +272,7 @@ def _frame(area: _Area, x: _Scale, y: _Scale, x_label: str, y_label: str) -> str
     for value, words in y.ticks():
         parts.append(_line(area.left, y(value), area.right, y(value), "grid"))
         parts.append(_text(area.left - 8, y(value) + 4, words, "tick", "end"))
-    parts.append(_text(area.left - 54, area.top - 6, y_label, "label-axis"))
+    parts.append(_text(area.left - 54, area.top - 14, y_label, "label-axis"))
     return "".join(parts)
 
 

@@ -40,7 +40,7 @@ QUERY_KEYS = 500  # keys asked for in one query
 
 TAGS = frozenset(
     "a blockquote br code dd del div dl dt em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong "
-    "table tbody td th thead tr ul".split()  # noqa: SIM905
+    "table tbody td th thead tr ul".split()
 )
 ATTRIBUTES = {"*": {"class"}, "a": {"href", "title"}, "ol": {"start"}}
 ATTRIBUTE_VALUES = {
@@ -53,13 +53,13 @@ LANGUAGES = frozenset(
     "bash c c++ console cpp cs csharp css csv dart diff docker dockerfile elixir go graphql haskell hcl html "
     "ini java javascript js json jsx julia kotlin latex lua make makefile matlab objective-c ocaml perl php "
     "powershell protobuf py python python3 r rb ruby rs rust scala scheme sh shell sql svg swift tex toml ts "
-    "tsx typescript vim xml yaml yml zig zsh".split()  # noqa: SIM905
+    "tsx typescript vim xml yaml yml zig zsh".split()
 )
 
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 _SAFE_URL = re.compile(r"^(?:https?://|mailto:)[^\s<>\"]", re.IGNORECASE)
 _FORMATTER = HtmlFormatter(nowrap=True)
-_OWN_DIRECTION = frozenset({"paragraph_open", "heading_open", "list_item_open", "td_open", "th_open"})
+_OWN_DIRECTION = frozenset({"paragraph_open", "heading_open", "td_open", "th_open"})
 _GIVEN_DIRECTION = frozenset({"bullet_list_open", "ordered_list_open", "blockquote_open", "table_open"})
 
 

@@ -4,6 +4,8 @@
   const own = document.currentScript;
   const SELECTOR = ".math:not(.math-done)";
   const LONGEST = 5000;
+  // Commands that would link, fetch or style: never typeset, so that their source stays in sight.
+  const REFUSED = /\\(?:href|url|includegraphics|html(?:Class|Id|Style|Data))\b/;
   let loading = null;
 
   function load() {
@@ -24,8 +26,11 @@
 
   function typeset(element) {
     const source = element.textContent;
+    if (source.length > LONGEST || REFUSED.test(source)) {
+      element.classList.add("math-raw");
+      return;
+    }
     element.classList.add("math-done");
-    if (source.length > LONGEST) return;
     try {
       const made = document.createElement("span");
       window.katex.render(source, made, {
