@@ -30,9 +30,12 @@ RAIL = (
     ("rewards", "Reward models", "rewards:list"),
     ("datasets", "Datasets", "datasets:list"),
 )
-TOP = (("Judge", "judging:home"), ("Projects", "projects:index"))
+TOP = (("Judge", "work:index"), ("Projects", "projects:index"), ("Jobs", "jobs:list"))
+SITE = (("Workers", "jobs:workers"), ("Administration", "admin:index"))
 ACCOUNT = (
     ("My account", "accounts:me"),
+    ("API tokens", "accounts:tokens"),
+    ("Audit log", "accounts:audit"),
     ("Email addresses", "account_email"),
     ("Change password", "account_change_password"),
     ("Two-factor sign-in", "mfa_index"),
@@ -65,7 +68,7 @@ def rail_links(context: Context) -> dict:
 def top_links(context: Context) -> dict:
     """List the site's main pages in the top bar, and administration for staff."""
     user = context["request"].user
-    names = [*TOP, *([("Administration", "admin:index")] if user.is_staff else [])]
+    names = [*TOP, *(SITE if user.is_staff else ())]
     return {"links": _links(names, context["request"].path), "listed": False}
 
 

@@ -1,0 +1,72 @@
+"""Plots are well-formed, escaped, free of inline styles, and true to their numbers."""
+
+import math
+from itertools import pairwise
+
+import pytest
+from defusedxml.ElementTree import fromstring
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.web.plots import Point, Row, Series, bar_plot, calibration_plot, interval_plot, line_plot
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def draw_all(rows):
+    points = [Point(row.value, row.value, row.lo, row.hi, row.n) for row in rows]
+    series = [Series(row.label, points, row.kind) for row in rows[:3]]
+    return [
+        line_plot(series, title="<t>", x_label="x", y_label="y", reference=0.5),
+        bar_plot(rows, title="<t>", value_label="v", percent=True),
+        interval_plot(rows, title="<t>", value_label="v", reference=0.0),
+        calibration_plot(points, title="<t>"),
+    ]
+
+
+NUMBERS = st.one_of(st.floats(-1e6, 1e6), st.sampled_from([math.nan, math.inf, 0.0, 1e-9]))
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=60)
+ROWS = st.builds(
+    Row, TEXT, NUMBERS, st.none() | NUMBERS, st.none() | NUMBERS, st.none() | st.integers(0, 10**6)
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(ROWS, max_size=8))
+def test_every_plot_is_well_formed_and_has_words_for_everyone(rows):
+    for plot in draw_all(rows):
+        root = fromstring(plot.svg)
+        assert root.find(f"{SVG}title").text == "<t>"
+        assert root.find(f"{SVG}desc").text
+        assert "style=" not in plot.svg
+        assert "nan" not in plot.svg
+        assert "inf" not in plot.svg
+        assert all(len(row) == len(plot.columns) for row in plot.rows)
+
+
+def test_an_interval_is_drawn_to_scale():
+    plot = interval_plot(
+        [Row("a", 0.5, 0.25, 0.75, 10, "human"), Row("b", 1.0), Row("c", 0.0)], title="t", value_label="v"
+    )
+    root = fromstring(plot.svg)
+    group = next(g for g in root.iter(f"{SVG}g") if g.find(f"{SVG}line") is not None)
+    assert group.get("class") == "series-human"
+    line, mark = group.find(f"{SVG}line"), group.find(f"{SVG}circle")
+    middle = (float(line.get("x1")) + float(line.get("x2"))) / 2
+    assert float(mark.get("cx")) == pytest.approx(middle, abs=0.11)
+    assert plot.rows[0] == ["a", "0.5", "0.25", "0.75", "10"]
+
+
+def test_shares_read_as_percentages():
+    plot = bar_plot(
+        [Row("people", 0.734, 0.7, 0.76, 1204)], title="t", value_label="Agreement (%)", percent=True
+    )
+    assert plot.rows == [["people", "73.4 %", "70.0 %", "76.0 %", "1,204"]]
+    assert "73.4 % [70.0 %, 76.0 %]" in plot.svg
+
+
+def test_labels_of_lines_that_meet_do_not_cover_each_other():
+    series = [Series(name, [Point(0, 1), Point(1, 1)]) for name in ("one", "two", "three")]
+    root = fromstring(line_plot(series, title="t", x_label="x", y_label="y").svg)
+    places = sorted(float(t.get("y")) for t in root.iter(f"{SVG}text") if t.get("class") == "label-series")
+    assert all(later - earlier >= 16.9 for earlier, later in pairwise(places))
