@@ -20,3 +20,5 @@ os.environ["DEBUG"] = "0"
 os.environ["ENV_FILE"] = os.devnull
 
 from app.settings import *  # noqa: E402, F403
+
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405

@@ -83,3 +83,12 @@ def _free_name(project: Project, wish: str) -> str:
         number += 1
         name = f"{wish} ({number})"
     return name
+
+
+def job_scopes(user) -> list[str]:
+    """Slugs of the projects whose jobs the person may see: all but those where they only annotate."""
+    return list(
+        Membership.objects.filter(user=user)
+        .exclude(role=Membership.Role.ANNOTATOR)
+        .values_list("project__slug", flat=True)
+    )

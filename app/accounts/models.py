@@ -41,3 +41,12 @@ class AuditEvent(models.Model):
             models.Index(fields=["-id", "scope"], name="audit_recent"),
             models.Index(fields=["scope", "-id"], name="audit_scope"),
         ]
+
+
+class TokenLabel(models.Model):
+    """What an API token is for, in its owner's words."""
+
+    token = models.OneToOneField(
+        "knox.AuthToken", on_delete=models.CASCADE, primary_key=True, related_name="label"
+    )
+    name = models.CharField(max_length=60)

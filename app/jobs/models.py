@@ -6,6 +6,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 
 class Job(models.Model):
@@ -83,12 +84,23 @@ class Job(models.Model):
     @property
     def eta_seconds(self) -> int | None:
         """Seconds left at the pace so far, or None while it cannot be told."""
-        from django.utils import timezone
-
         if not (self.started_at and self.fraction and self.state == self.State.RUNNING):
             return None
         spent = (timezone.now() - self.started_at).total_seconds()
         return round(spent * (1 - self.fraction) / self.fraction)
+
+    @property
+    def progress_words(self) -> str:
+        """How far, in words: `312 / 453, about 40 s left`."""
+        if self.fraction is None or self.state != self.State.RUNNING:
+            return ""
+        words = f"{self.done:,} / {self.total:,}"
+        left = self.eta_seconds
+        if left is None:
+            return words
+        return (
+            f"{words}, about {left} s left" if left < 120 else f"{words}, about {round(left / 60)} min left"
+        )
 
 
 class WorkerBeat(models.Model):

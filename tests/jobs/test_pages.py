@@ -1,0 +1,39 @@
+"""Pages of jobs: who sees which, and what their buttons do."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from app.jobs import runner
+from app.jobs.models import Job
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_job_is_seen_by_its_maker_and_its_project_and_nobody_else(
+    alice_client, bob_client, charlie_client, project, alice
+):
+    job = runner.start(kind="x", title="Import pairs.csv", args={}, scope=project.slug, actor=alice)
+    page = alice_client.get(reverse("jobs:detail", args=[job.pk]))
+    assert page.status_code == 200
+    assert b"Import pairs.csv" in page.content
+    assert b"Import pairs.csv" in alice_client.get(reverse("jobs:list")).content
+    for outsider in (bob_client, charlie_client):
+        assert outsider.get(reverse("jobs:detail", args=[job.pk])).status_code == 404
+        assert outsider.post(reverse("jobs:cancel", args=[job.pk])).status_code == 404
+        assert b"Import pairs.csv" not in outsider.get(reverse("jobs:list")).content
+    assert Job.objects.get().state == "queued"
+
+    alice_client.post(reverse("jobs:cancel", args=[job.pk]))
+    assert Job.objects.get().state == "cancelled"
+    assert alice_client.get(reverse("jobs:progress", args=[job.pk])).status_code == 286
+
+
+def test_workers_are_for_site_admins(client, admin, bob_client):
+    runner.beat("embedded@here", "default,gpu", 4711)
+    assert bob_client.get(reverse("jobs:workers")).status_code == 302
+    client.force_login(admin)
+    page = client.get(reverse("jobs:workers"))
+    assert b"embedded@here" in page.content
+    assert b"1 worker answered" in page.content
