@@ -7,6 +7,9 @@ import json
 from collections.abc import Iterable, Sequence
 
 
+MAX_GROUP = 300
+
+
 def content_hash(prompt: str | list, context: str, responses: Sequence[str]) -> str:
     """sha256 hex over prompt, context and the responses in canonical order."""
     body = json.dumps(
@@ -33,5 +36,8 @@ def prompt_text(prompt: str | Iterable[dict]) -> str:
 def group_of(group: str | None, prompt: str | list) -> str:
     """The unit that is never split between train and test: the given group, else the prompt's hash."""
     if group:
-        return group[:300]
+        if len(group) <= MAX_GROUP:
+            return group
+        digest = hashlib.sha256(group.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return f"{group[: MAX_GROUP - 33]}#{digest}"
     return "prompt:" + hashlib.sha256(prompt_text(prompt).encode("utf-8", "surrogatepass")).hexdigest()[:32]

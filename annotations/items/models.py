@@ -22,8 +22,8 @@ class Item(models.Model):
         BOTH = "both", "Both"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items")
-    source = models.CharField(max_length=120, blank=True)
-    external_id = models.CharField(max_length=200, null=True, blank=True)
+    source = models.CharField(max_length=200, blank=True)
+    external_id = models.CharField(max_length=500, null=True, blank=True)
     content_hash = models.CharField(max_length=64, help_text="sha256 over prompt, context and responses.")
     duplicate_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="duplicates")
     prompt = models.JSONField(help_text="Text, or a list of {role, content}.")
