@@ -3,9 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from app import system
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
+    path("metrics", system.metrics, name="metrics"),
+    path("system/health/", system.health, name="health"),
     path("", include("app.web.urls")),
     path("", include("app.accounts.urls")),
     path("", include("app.jobs.urls")),

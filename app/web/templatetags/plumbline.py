@@ -31,7 +31,7 @@ RAIL = (
     ("datasets", "Datasets", "datasets:list"),
 )
 TOP = (("Judge", "work:index"), ("Projects", "projects:index"), ("Jobs", "jobs:list"))
-SITE = (("Workers", "jobs:workers"), ("Administration", "admin:index"))
+SITE = (("Health", "health"), ("Workers", "jobs:workers"), ("Administration", "admin:index"))
 ACCOUNT = (
     ("My account", "accounts:me"),
     ("API tokens", "accounts:tokens"),
