@@ -20,7 +20,13 @@ class LMAnnotator(models.Model):
     annotator = models.OneToOneField(Annotator, on_delete=models.CASCADE, related_name="lm")
     backend = models.CharField(max_length=12, choices=Backend.choices)
     model = models.CharField(max_length=200)
-    strategy = models.CharField(max_length=120, blank=True, help_text="Prompt strategy, where the file names one.")
+    strategy = models.CharField(
+        max_length=120, blank=True, help_text="Prompt strategy, where the file names one."
+    )
     rule = models.CharField(max_length=40, blank=True, help_text="Name of the baseline's rule.")
     parameters = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.backend == self.Backend.BASELINE
