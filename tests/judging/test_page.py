@@ -54,7 +54,9 @@ def test_one_post_stores_the_judgment_and_answers_with_the_next_item(bob_client,
     make_item("Second prompt", ("three", "four"))
     page = bob_client.get(JUDGE).content.decode()
     first = Assignment.objects.get()
-    assert str(first.item.prompt) in page and "Response A" in page and "Response B" in page
+    assert str(first.item.prompt) in page
+    assert "Response A" in page
+    assert "Response B" in page
 
     answer = post(bob_client, filled(page))
 
@@ -62,8 +64,10 @@ def test_one_post_stores_the_judgment_and_answers_with_the_next_item(bob_client,
     html = answer.content.decode()
     judgment = Judgment.objects.get()
     other = Item.objects.exclude(pk=first.item_id).get()
-    assert other.prompt in html and first.item.prompt not in html
-    assert html.lstrip().startswith('<section id="desk"') and "<html" not in html
+    assert other.prompt in html
+    assert first.item.prompt not in html
+    assert html.lstrip().startswith('<section id="desk"')
+    assert "<html" not in html
     assert (judgment.outcome, judgment.reason, judgment.origin) == ("answered", "Kinder.", "page")
     assert (judgment.active_ms, judgment.wall_ms) == (41200, 58000)
     assert judgment.meta == {"position_in_session": 3, "n_changes": 6, "viewport": "1440x900"}
@@ -71,7 +75,8 @@ def test_one_post_stores_the_judgment_and_answers_with_the_next_item(bob_client,
     comparison = Comparison.objects.get()
     assert (comparison.preference, comparison.scale_max) == (-2 if left == 0 else 2, 3)
     assert Score.objects.get(attribute="helpfulness", response=left).value == 3
-    assert 'data-today="1"' in html and f"/work/pairs/history/{judgment.uuid}/" in html
+    assert 'data-today="1"' in html
+    assert f"/work/pairs/history/{judgment.uuid}/" in html
 
 
 def test_without_javascript_the_form_leads_back_to_the_page(bob_client, make_item):
@@ -115,7 +120,8 @@ def test_a_bad_answer_is_refused_in_words_and_nothing_is_lost(bob_client, make_i
     answer = post(bob_client, data)
     html = answer.content.decode()
     assert answer.status_code == 400
-    assert words in html and hidden(html, "uuid") == data["uuid"]
+    assert words in html
+    assert hidden(html, "uuid") == data["uuid"]
     assert re.search(r'name="r-correctness-0" value="4"[^>]* checked', html)
     if "x__reason" not in changes:
         assert "Kinder.</textarea>" in html
@@ -151,7 +157,8 @@ def test_nonsense_bytes_and_numbers_are_never_an_error_of_ours(bob_client, make_
     answer = post(bob_client, data)
     assert answer.status_code == 200
     judgment = Judgment.objects.get()
-    assert (judgment.active_ms, judgment.wall_ms) == (None, None) and "viewport" not in judgment.meta
+    assert (judgment.active_ms, judgment.wall_ms) == (None, None)
+    assert "viewport" not in judgment.meta
     raw = b"outcome=answered&x-reason=%ED%A0%80%FF&uuid=%ED%A0%80"
     answer = bob_client.post(SUBMIT, raw, content_type="application/x-www-form-urlencoded", **HTMX)
     assert answer.status_code == 400
@@ -164,7 +171,8 @@ def test_another_answer_to_a_judged_item_is_a_conflict(bob_client, make_item):
     answer = post(bob_client, {**data, "uuid": str(uuid.uuid4()), "x-reason": "Second thoughts."})
     assert answer.status_code == 409
     html = answer.content.decode()
-    assert "You have judged this item already." in html and "Second thoughts." in html
+    assert "You have judged this item already." in html
+    assert "Second thoughts." in html
     assert Judgment.objects.count() == 1
 
 
@@ -184,7 +192,8 @@ def test_the_other_outcomes_store_their_reason_and_note(bob_client, make_item, o
     judgment = Judgment.objects.get()
     assert (judgment.outcome, judgment.answers) == (stored, {key: code})
     assert judgment.reason == "See line 3.\n\nKinder."
-    assert not Comparison.objects.exists() and not Score.objects.exists()
+    assert not Comparison.objects.exists()
+    assert not Score.objects.exists()
 
 
 def test_a_judgment_can_be_taken_back_and_corrected_while_the_window_is_open(bob_client, make_item):
@@ -192,7 +201,8 @@ def test_a_judgment_can_be_taken_back_and_corrected_while_the_window_is_open(bob
     post(bob_client, filled(bob_client.get(JUDGE).content.decode()))
     old = Judgment.objects.get()
     page = bob_client.get(reverse("work:correct", args=["pairs", old.uuid])).content.decode()
-    assert re.search(r'name="c-overall" value="-2"[^>]* checked', page) and "Kinder.</textarea>" in page
+    assert re.search(r'name="c-overall" value="-2"[^>]* checked', page)
+    assert "Kinder.</textarea>" in page
     data = {
         "uuid": str(uuid.uuid4()), "supersedes": str(old.uuid), "outcome": "answered", "c-overall": "equal",
         "r-helpfulness-0": "2", "r-helpfulness-1": "2", "r-correctness-0": "2", "r-correctness-1": "2",
@@ -204,9 +214,11 @@ def test_a_judgment_can_be_taken_back_and_corrected_while_the_window_is_open(bob
 
     Judgment.objects.update(created_at=timezone.now() - timedelta(minutes=61))
     late = post(bob_client, {**data, "uuid": str(uuid.uuid4()), "supersedes": str(new.uuid)})
-    assert late.status_code == 409 and "60 minutes" in late.content.decode()
+    assert late.status_code == 409
+    assert "60 minutes" in late.content.decode()
     page = bob_client.get(reverse("work:correct", args=["pairs", new.uuid])).content.decode()
-    assert "can only be read" in page and '<fieldset class="locked" disabled>' in page
+    assert "can only be read" in page
+    assert '<fieldset class="locked" disabled>' in page
     assert Judgment.objects.count() == 2
 
 
@@ -215,7 +227,8 @@ def test_a_draft_is_kept_with_the_lease_and_shown_again(bob_client, make_item):
     data = filled(bob_client.get(JUDGE).content.decode(), x__reason="Half a tho")
     assert bob_client.post(DRAFT, data).status_code == 204
     page = bob_client.get(JUDGE).content.decode()
-    assert "Half a tho</textarea>" in page and "data-drafted=" in page
+    assert "Half a tho</textarea>" in page
+    assert "data-drafted=" in page
     assert re.search(r'name="c-overall" value="-2"[^>]* checked', page)
     assert hidden(page, "active_ms") == "41200"
     assert bob_client.post(DRAFT, {**data, "x-reason": "\x00"}).status_code == 400
@@ -227,7 +240,8 @@ def test_guidelines_come_first_and_again_when_they_change(bob_client, project, a
     make_item("The prompt")
     one = Guideline.objects.create(project=project, number=1, text="Be **fair**.", created_by=alice)
     page = bob_client.get(JUDGE).content.decode()
-    assert "<strong>fair</strong>" in page and "The prompt" not in page
+    assert "<strong>fair</strong>" in page
+    assert "The prompt" not in page
     assert not Assignment.objects.exists()
     assert bob_client.post("/work/pairs/acknowledge/", {"number": "1"})["Location"] == JUDGE
     page = bob_client.get(JUDGE).content.decode()
@@ -246,8 +260,10 @@ def test_a_paused_project_keeps_the_work_and_gives_out_nothing(bob_client, proje
     page = bob_client.get(JUDGE).content.decode()
     Project.objects.update(status="paused")
     answer = post(bob_client, filled(page))
-    assert answer.status_code == 200 and "This project is paused" in answer.content.decode()
-    assert Judgment.objects.count() == 1 and not Assignment.objects.filter(state="leased").exists()
+    assert answer.status_code == 200
+    assert "This project is paused" in answer.content.decode()
+    assert Judgment.objects.count() == 1
+    assert not Assignment.objects.filter(state="leased").exists()
     assert "Paused" in bob_client.get("/work/").content.decode()
 
 
@@ -260,7 +276,8 @@ def test_outsiders_see_nothing_and_change_nothing(bob_client, charlie_client, ma
         assert charlie_client.get(path).status_code == 404
     for path in (SUBMIT, DRAFT, "/work/pairs/acknowledge/"):
         assert charlie_client.post(path, {**data, "uuid": str(uuid.uuid4())}).status_code == 404
-    assert Judgment.objects.count() == 1 and Annotator.objects.count() == 1
+    assert Judgment.objects.count() == 1
+    assert Annotator.objects.count() == 1
     assert "Pairs" not in charlie_client.get("/work/").content.decode()
 
 
@@ -336,10 +353,12 @@ def test_my_history_pages_through_my_own_judgments(bob_client, annotator, make_i
             answer=given, origin="page",
         )  # fmt: skip
     page = bob_client.get("/work/pairs/history/").content.decode()
-    assert page.count("Can be corrected") == 50 and "Prompt number 51" in page
+    assert page.count("Can be corrected") == 50
+    assert "Prompt number 51" in page
     cursor = re.search(r"cursor=([\w-]+)", page)[1]
     rest = bob_client.get(f"/work/pairs/history/?cursor={cursor}").content.decode()
-    assert rest.count("Can be corrected") == 2 and "Prompt number 0" in rest
+    assert rest.count("Can be corrected") == 2
+    assert "Prompt number 0" in rest
     assert bob_client.get("/work/pairs/history/?cursor=%00").status_code == 400
 
 
@@ -350,7 +369,9 @@ def test_my_projects_show_what_is_left_and_researchers_the_way_to_the_project(
     make_item("Another")
     post(bob_client, filled(bob_client.get(JUDGE).content.decode()))
     page = bob_client.get("/work/").content.decode()
-    assert "1 left for you" in page and "1 judged today" in page and "1 in all" in page
+    assert "1 left for you" in page
+    assert "1 judged today" in page
+    assert "1 in all" in page
 
 
 def test_one_post_costs_few_queries_whatever_is_stored(bob_client, make_item, django_assert_max_num_queries):
