@@ -1,0 +1,329 @@
+"""The new-project wizard, and adding files to a project: upload, map, look, start."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from annotations.items.readers import FORMATS, UnknownFormat
+from annotations.projects import presets, setup, wording
+from annotations.projects.access import project_for
+from annotations.projects.forms import BasicsForm, InviteForm, TaskForm
+from annotations.projects.invitations import invite_people
+from annotations.projects.models import Project
+from annotations.projects.schemas import Definition
+from annotations.projects.views import OWNER, RESEARCHER, page_context
+from app.accounts import audit
+from app.jobs.access import visible_jobs
+from app.jobs.models import Job
+from app.web.downloads import csv_response
+
+from . import dry_run, importing, uploads
+from .import_forms import FileForm, mapping_form
+
+STARTED_KEY = "started"
+IMPORT_KIND = "judging.import"
+STEPS = ("Name and file", "Check the file", "Task", "People")
+
+
+def _wizard(number: int) -> dict:
+    return {
+        "steps": [(place, words, place == number) for place, words in enumerate(STEPS, 1)],
+        "step": number,
+    }
+
+
+def _draft_or_404(request: HttpRequest, draft, slug: str = "") -> uploads.Draft:
+    found = uploads.load_draft(request.session, draft, slug)
+    if found is None:
+        raise Http404("This import was started in another session, or long ago. Start again.")
+    return found
+
+
+def _take_file(draft: uploads.Draft, form: FileForm) -> None:
+    """Keep the posted file, if there is one; what is wrong with it stands beside the field."""
+    upload = form.files.get("file")
+    if upload is None:
+        return
+    try:
+        uploads.store_file(draft, upload)
+    except uploads.UnusableFile as error:
+        form.add_error("file", str(error))
+
+
+# --- A new project -----------------------------------------------------------------------------------------
+@login_required
+@require_http_methods(["GET", "POST"])
+def new_basics(request: HttpRequest) -> HttpResponse:
+    """Step 1: a name, and a file or none. A good file is kept even if the name is missing."""
+    known = request.POST.get("draft") or request.GET.get("draft") or ""
+    draft = uploads.load_draft(request.session, known) or uploads.new_draft()
+    if draft.created:
+        return redirect("projects:overview", slug=draft.created)
+    if request.method == "GET":
+        initial = {"name": draft.name, "description": draft.description}
+        form, file_form, status = BasicsForm(initial=initial), FileForm(required=False), 200
+    else:
+        form, file_form, status = (
+            BasicsForm(request.POST),
+            FileForm(request.POST, request.FILES, required=False),
+            400,
+        )
+        valid = form.is_valid() & file_form.is_valid()
+        _take_file(draft, file_form)
+        if valid:
+            draft.name, draft.description = form.cleaned_data["name"], form.cleaned_data["description"]
+        uploads.save_draft(request.session, draft)
+        if valid and not file_form.errors:
+            step = "projects:new_file" if draft.file else "projects:new_task"
+            return redirect(step, draft=draft.id)
+    context = {**_wizard(1), "form": form, "file_form": file_form, "draft": draft}
+    return render(request, "projects/new_basics.html", context, status=status)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def new_file(request: HttpRequest, draft) -> HttpResponse:
+    """Step 2: the first rows, the columns' roles, and what would go in."""
+    kept = _draft_or_404(request, draft)
+    if not kept.file:
+        return redirect("projects:new_task", draft=kept.id)
+    context = _checked_file(request, kept, None)
+    if request.method == "POST" and context["ready"] and request.POST.get("next"):
+        return redirect("projects:new_task", draft=kept.id)
+    back = f"{reverse('projects:new')}?draft={kept.id}"
+    context |= {**_wizard(2), "back": back, "template": "base.html", "next_words": "Next: the task"}
+    status = 400 if request.method == "POST" and not context["ready"] else 200
+    return render(request, "projects/new_file.html", context, status=status)
+
+
+def _checked_file(request: HttpRequest, draft: uploads.Draft, project: Project | None) -> dict:
+    """Preview, mapping and dry run of the draft's file; takes a posted mapping. `ready`: rows would go in."""
+    table, form = {"columns": [], "rows": []}, None
+    if request.method == "POST":
+        draft.ask_again = "ask_again" in request.POST
+    try:
+        table = dry_run.preview_of(draft)
+        posted = request.POST if request.method == "POST" else None
+        form = mapping_form(draft, table["columns"], table["mapping"], posted)
+        if form is not None and form.is_bound and form.is_valid():
+            draft.mapping = form.mapping()
+        summary = dry_run.look_through(draft, project)
+    except UnknownFormat as error:
+        summary = dry_run.Summary(unusable=error.message)
+    uploads.save_draft(request.session, draft)
+    return {
+        "draft": draft,
+        "format": FORMATS[draft.format],
+        "size": uploads.megabytes(draft.bytes),
+        "table": table,
+        "columns": [
+            (column, form[f"column_{place}"] if form and f"column_{place}" in form.fields else None)
+            for place, column in enumerate(table["columns"])
+        ],
+        "mapping_form": form,
+        "summary": summary,
+        "ready": bool(not summary.unusable and (summary.new or summary.known or summary.more)),
+    }
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def new_task(request: HttpRequest, draft) -> HttpResponse:
+    """Step 3: what is asked, of how many people, by which guidelines."""
+    kept = _draft_or_404(request, draft)
+    form = TaskForm(request.POST or None, initial=kept.task or {"preset": _fitting_preset(kept)})
+    if request.method == "POST" and form.is_valid():
+        kept.task = form.cleaned_data
+        uploads.save_draft(request.session, kept)
+        return redirect("projects:new_people", draft=kept.id)
+    chosen = form["preset"].value()
+    options = []
+    for key, preset in presets.PRESETS.items():
+        definition = Definition.model_validate(preset)
+        questions = wording.question_words(definition)
+        options.append((key, preset["title"], questions, wording.responses_words(definition), key == chosen))
+    back = (
+        reverse("projects:new_file", args=[kept.id])
+        if kept.file
+        else f"{reverse('projects:new')}?draft={kept.id}"
+    )
+    context = {**_wizard(3), "form": form, "options": options, "draft": kept, "back": back}
+    return render(request, "projects/new_task.html", context, status=400 if form.errors else 200)
+
+
+def _fitting_preset(draft: uploads.Draft) -> str:
+    """A preset that fits the number of responses in the file."""
+    if not draft.file:
+        return "strength7"
+    try:
+        summary = dry_run.look_through(draft, None, limit=50)
+    except UnknownFormat:
+        return "strength7"
+    if summary.most == 1:
+        return "ratings"
+    return "ranking" if summary.most > 2 else "strength7"
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def new_people(request: HttpRequest, draft) -> HttpResponse:
+    """Step 4: whom to invite; then the project is made and the import starts."""
+    kept = _draft_or_404(request, draft)
+    if kept.created:
+        return redirect("projects:started", slug=kept.created)
+    if not kept.name:
+        return redirect(f"{reverse('projects:new')}?draft={kept.id}")
+    if not kept.task:
+        return redirect("projects:new_task", draft=kept.id)
+    form = InviteForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        project = _create(request, kept)
+        invited = invite_people(project=project, actor=request.user, **form.cleaned_data)
+        job = _start_import(request, kept, project) if kept.file else None
+        request.session[STARTED_KEY] = {
+            "slug": project.slug,
+            "job": str(job.pk) if job else "",
+            "sent": invited.sent,
+            "links": [
+                {"url": link.url, "role": link.role, "email": link.email, "uses": link.uses}
+                for link in invited.to_show
+            ],
+        }
+        return redirect("projects:started", slug=project.slug)
+    back = reverse("projects:new_task", args=[kept.id])
+    context = {**_wizard(4), "form": form, "draft": kept, "back": back}
+    return render(request, "projects/new_people.html", context, status=400 if form.errors else 200)
+
+
+def _create(request: HttpRequest, draft: uploads.Draft) -> Project:
+    project = setup.create_project(
+        name=draft.name,
+        description=draft.description,
+        owner=request.user,
+        definition=presets.PRESETS[draft.task["preset"]],
+        guidelines=draft.task["guidelines"].replace("\r\n", "\n"),
+        overlap=draft.task["overlap"],
+    )
+    draft.created = project.slug
+    uploads.save_draft(request.session, draft)
+    return project
+
+
+@login_required
+@require_GET
+def started(request: HttpRequest, slug: str) -> HttpResponse:
+    """After the wizard: the import's progress, links to hand over (shown once), and what to do next."""
+    project = project_for(request, slug, at_least=OWNER)
+    facts = request.session.get(STARTED_KEY) or {}
+    facts = facts if facts.get("slug") == slug else {}
+    links = facts.pop("links", []) if facts else []
+    if links:
+        request.session[STARTED_KEY] = {**facts, "links": []}
+    job = visible_jobs(request.user).filter(pk=facts["job"]).first() if facts.get("job") else None
+    context = {**page_context(project, "overview"), "job": job, "links": links, "sent": facts.get("sent", 0)}
+    return render(request, "projects/started.html", context)
+
+
+# --- More files --------------------------------------------------------------------------------------------
+@login_required
+@require_http_methods(["GET", "POST"])
+def import_file(request: HttpRequest, slug: str) -> HttpResponse:
+    """Upload a file for a project that exists."""
+    project = project_for(request, slug, at_least=RESEARCHER)
+    form = FileForm(required=True)
+    if request.method == "POST":
+        form = FileForm(request.POST, request.FILES, required=True)
+        draft = uploads.new_draft(slug)
+        if form.is_valid():
+            _take_file(draft, form)
+        if not form.errors:
+            uploads.save_draft(request.session, draft)
+            return redirect("items:import_check", slug=slug, draft=draft.id)
+    crumbs = ("Items", reverse("items:list", args=[slug])), ("Import", "")
+    context = {**page_context(project, "items", *crumbs), "form": form, "past": _past_imports(project)}
+    return render(request, "items/import.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def import_check(request: HttpRequest, slug: str, draft) -> HttpResponse:
+    """Map and look at an uploaded file, then start its import."""
+    project = project_for(request, slug, at_least=RESEARCHER)
+    kept = _draft_or_404(request, draft, slug)
+    if kept.created:
+        return redirect("jobs:detail", pk=kept.created)
+    context = _checked_file(request, kept, project)
+    if request.method == "POST" and context["ready"] and request.POST.get("next"):
+        job = _start_import(request, kept, project)
+        kept.created = str(job.pk)
+        uploads.save_draft(request.session, kept)
+        return redirect("items:import", slug=slug)
+    back = reverse("items:import", args=[slug])
+    crumbs = ("Items", reverse("items:list", args=[slug])), ("Import", back), (kept.file, "")
+    context |= {
+        **page_context(project, "items", *crumbs),
+        "back": back,
+        "template": "project_base.html",
+        "next_words": "Import",
+    }
+    status = 400 if request.method == "POST" and not context["ready"] else 200
+    return render(request, "projects/new_file.html", context, status=status)
+
+
+def _start_import(request: HttpRequest, draft: uploads.Draft, project: Project) -> Job:
+    job = importing.start_import_job(
+        project=project,
+        path=draft.path.relative_to(settings.MEDIA_ROOT),
+        format=draft.format,
+        mapping=draft.mapping or None,
+        options={"ask_again": draft.ask_again},
+        actor=request.user,
+        result_url=reverse("items:import", args=[project.slug]),
+    )
+    audit.record(
+        actor=request.user,
+        action="items.import_started",
+        scope=project.slug,
+        target=draft.file,
+        job=str(job.pk),
+    )
+    return job
+
+
+def _past_imports(project: Project) -> list[Job]:
+    """The latest imports of the project, running ones included."""
+    jobs = Job.objects.filter(scope=project.slug, kind=IMPORT_KIND).defer("log", "events")
+    return list(jobs.select_related("created_by").order_by("-created_at")[:10])
+
+
+@login_required
+@require_GET
+def import_errors(request: HttpRequest, slug: str, job) -> HttpResponse:
+    """The rows an import could not take, as a table."""
+    project = project_for(request, slug, at_least=RESEARCHER)
+    found = get_object_or_404(Job, pk=job, scope=project.slug, kind=IMPORT_KIND)
+    return csv_response(
+        f"{slug}-import-errors.csv",
+        ["file", "line", "field", "message"],
+        ([error.get(name) for name in ("file", "line", "field", "message")] for error in _errors(found)),
+    )
+
+
+def _errors(job: Job):
+    """Every error of an import: from its report file, or the first thousand from its result."""
+    result = job.result or {}
+    path = result.get("report_path")
+    if path and Path(path).is_file():
+        with open(path, encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+    else:
+        yield from result.get("errors", [])

@@ -1,0 +1,209 @@
+"""Forms of the project pages: they parse and check, and write nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from pydantic import ValidationError as DefinitionError
+
+from app.ledger.models import Account
+
+from .invitations import LARGEST_BATCH
+from .models import Membership, Project
+from .presets import PRESETS
+from .schemas import Definition, describe_errors
+
+MAX_GUIDELINES = 200_000
+
+
+class BasicsForm(forms.Form):
+    """Name and description of a new project."""
+
+    name = forms.CharField(max_length=200, label="Name")
+    description = forms.CharField(
+        required=False, max_length=4000, label="Description", widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class TaskForm(forms.Form):
+    """What a new project asks, of how many people, by which guidelines."""
+
+    preset = forms.ChoiceField(
+        label="What should people answer?",
+        choices=[(key, preset["title"]) for key, preset in PRESETS.items()],
+        widget=forms.RadioSelect,
+    )
+    overlap = forms.IntegerField(
+        min_value=1, max_value=50, initial=1, label="People per item", help_text="How many judge each item."
+    )
+    guidelines = forms.CharField(
+        required=False,
+        max_length=MAX_GUIDELINES,
+        label="Guidelines",
+        help_text="Markdown. Everybody reads and acknowledges them before the first item.",
+        widget=forms.Textarea(attrs={"rows": 8}),
+    )
+
+
+class InviteForm(forms.Form):
+    """Whom to invite: addresses, a link, or both."""
+
+    role = forms.ChoiceField(
+        choices=[
+            (Membership.Role.ANNOTATOR, "Annotator: judges items"),
+            (Membership.Role.REVIEWER, "Reviewer: reads everything, changes nothing"),
+            (Membership.Role.RESEARCHER, "Researcher: everything but people"),
+            (Membership.Role.OWNER, "Owner: everything"),
+        ],
+        initial=Membership.Role.ANNOTATOR,
+        label="Role",
+    )
+    emails = forms.CharField(
+        required=False,
+        max_length=20_000,
+        label="E-mail addresses",
+        help_text=f"One a line or separated by commas, at most {LARGEST_BATCH}. Each gets a link of their own.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    link_uses = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=1000,
+        label="Or one link for this many people",
+        help_text="Shown once, to hand over yourself.",
+        widget=forms.NumberInput(attrs={"class": "input-short"}),
+    )
+
+    def clean_emails(self) -> list[str]:
+        emails = [part for part in re.split(r"[\s,;]+", self.cleaned_data["emails"]) if part]
+        emails = list(dict.fromkeys(email.lower() for email in emails))
+        wrong = [email for email in emails if not _is_email(email)]
+        if wrong:
+            raise ValidationError(f"Not an e-mail address: {', '.join(wrong[:5])}")
+        if len(emails) > LARGEST_BATCH:
+            raise ValidationError(f"{len(emails)} addresses; invite at most {LARGEST_BATCH} at a time.")
+        return emails
+
+    def clean_link_uses(self) -> int:
+        return self.cleaned_data["link_uses"] or 0
+
+    @property
+    def invites_anybody(self) -> bool:
+        return bool(self.cleaned_data["emails"] or self.cleaned_data["link_uses"])
+
+
+def _is_email(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return len(text) <= 254
+
+
+class DefinitionForm(forms.Form):
+    """A schema definition as JSON; errors name the place in it."""
+
+    definition = forms.CharField(
+        max_length=200_000,
+        strip=False,
+        label="Definition",
+        widget=forms.Textarea(attrs={"rows": 24, "spellcheck": "false", "class": "mono"}),
+    )
+
+    def clean_definition(self) -> dict:
+        try:
+            content = json.loads(self.cleaned_data["definition"])
+        except json.JSONDecodeError as error:
+            raise ValidationError(f"Line {error.lineno}, column {error.colno}: {error.msg}.") from None
+        except RecursionError:
+            raise ValidationError("The JSON is nested too deeply.") from None
+        if not isinstance(content, dict):
+            raise ValidationError("Expected a JSON object with a list of questions.")
+        try:
+            self.parsed = Definition.model_validate(content)
+        except DefinitionError as error:
+            raise ValidationError([ValidationError(line) for line in describe_errors(error)[:30]]) from None
+        return content
+
+
+class GuidelineForm(forms.Form):
+    text = forms.CharField(
+        max_length=MAX_GUIDELINES,
+        strip=False,
+        label="Guidelines",
+        help_text="Markdown, with $formulas$ and code.",
+        widget=forms.Textarea(attrs={"rows": 22}),
+        error_messages={"required": "Write something, or leave the page."},
+    )
+
+    def clean_text(self) -> str:
+        text = self.cleaned_data["text"].replace("\r\n", "\n")
+        if not text.strip():
+            raise ValidationError("Write something, or leave the page.")
+        return text
+
+
+class SettingsForm(forms.Form):
+    """Settings of a project; `cap` only where the project has a ledger account."""
+
+    name = forms.CharField(max_length=200, label="Name")
+    description = forms.CharField(
+        required=False, max_length=4000, label="Description", widget=forms.Textarea(attrs={"rows": 3})
+    )
+    status = forms.ChoiceField(
+        choices=[
+            (Project.Status.ACTIVE, "Active: people are given items"),
+            (Project.Status.PAUSED, "Paused: nobody is given an item"),
+            (Project.Status.ARCHIVED, "Archived: paused, and last in the list of projects"),
+        ],
+        label="State",
+    )
+    overlap = forms.IntegerField(
+        min_value=1,
+        max_value=50,
+        label="People per item",
+        help_text="For items added from now on; a routing plan changes it for those that are here.",
+    )
+    lease_minutes = forms.IntegerField(
+        min_value=1,
+        max_value=1440,
+        label="Minutes an item is held",
+        help_text="An item a person opened and left goes to somebody else after this time.",
+    )
+    edit_minutes = forms.IntegerField(
+        min_value=0, max_value=10_080, label="Minutes people may correct their own judgment"
+    )
+    human_cost = forms.DecimalField(
+        min_value=Decimal(0),
+        max_digits=10,
+        decimal_places=4,
+        label="Pay of one human judgment",
+        help_text="Used by routing plans to say what they cost.",
+    )
+    cap = forms.DecimalField(
+        min_value=Decimal(0),
+        max_digits=12,
+        decimal_places=2,
+        label="Budget",
+        help_text="Nothing is spent beyond it, whatever runs at once.",
+    )
+
+    def __init__(self, *args, project: Project, account: Account | None, **kwargs):
+        names = [name for name in self.base_fields if name != "cap"]
+        initial = {name: getattr(project, name) for name in names}
+        if account is not None:
+            initial["cap"] = account.cap
+        super().__init__(*args, initial=initial, **kwargs)
+        if account is None:
+            del self.fields["cap"]
+            return
+        for name in ("cap", "human_cost"):
+            self.fields[name].label += f" ({account.currency})"
+        used = account.spent + account.held
+        if used:
+            self.fields["cap"].help_text += f" {account.spent} spent and {account.held} held so far."

@@ -1,0 +1,105 @@
+"""Projects and guidelines as the API shows and takes them."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from app.web.api import Body, ObjectField, Resource, TextField, WholeNumberField
+
+from .access import RANK
+from .forms import MAX_GUIDELINES
+from .models import Membership, Project
+from .presets import PRESETS
+
+
+class SchemaResource(Resource):
+    """One version of the questions asked about an item."""
+
+    version = serializers.CharField(source="label")
+    definition = serializers.DictField()
+
+    class Meta:
+        ref_name = "TaskSchema"
+
+
+class ProjectSummary(Resource):
+    """A project, in a list."""
+
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    status = serializers.ChoiceField(choices=Project.Status.choices)
+    role = serializers.SerializerMethodField(help_text="Yours.")
+    created_at = serializers.DateTimeField()
+
+    def get_role(self, project: Project) -> str:
+        return self.context["roles"].get(project.pk, Membership.Role.OWNER)
+
+
+class ProjectSettings(Resource):
+    """What people who run the project decide."""
+
+    overlap = serializers.IntegerField(help_text="People who judge each item.")
+    lease_minutes = serializers.IntegerField()
+    edit_minutes = serializers.IntegerField()
+    human_cost = serializers.DecimalField(max_digits=10, decimal_places=4)
+    seed = serializers.IntegerField()
+
+
+class ProjectResource(ProjectSummary):
+    """A project with its task and latest guidelines; its settings for reviewers and up."""
+
+    task = SchemaResource(source="schema", allow_null=True)
+    guideline_version = serializers.SerializerMethodField()
+    settings = serializers.SerializerMethodField()
+
+    class Meta:
+        ref_name = "Project"
+
+    def get_guideline_version(self, project: Project) -> int | None:
+        return project.guidelines.order_by("-number").values_list("number", flat=True).first()
+
+    def get_settings(self, project: Project) -> ProjectSettings | None:
+        if RANK[self.get_role(project)] < RANK[Membership.Role.REVIEWER]:
+            return None
+        return ProjectSettings(project).data
+
+
+class GuidelineResource(Resource):
+    """One version of the guidelines, in Markdown."""
+
+    version = serializers.IntegerField(source="number")
+    text = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    acknowledged = serializers.SerializerMethodField(help_text="Whether you have.")
+
+    class Meta:
+        ref_name = "Guideline"
+
+    def get_acknowledged(self, guideline) -> bool:
+        return guideline.pk in self.context["acknowledged"]
+
+
+class NewProject(Body):
+    """A project to make, from a preset or from a definition of your own."""
+
+    name = TextField(max_length=200, trim_whitespace=True)
+    slug = serializers.RegexField(r"^[a-z0-9]+(?:-[a-z0-9]+)*$", required=False, max_length=80)
+    description = TextField(required=False, allow_blank=True, max_length=4000)
+    preset = serializers.ChoiceField(required=False, choices=sorted(PRESETS))
+    definition = ObjectField(required=False, help_text="As in a project's `task.definition`.")
+    guidelines = TextField(required=False, allow_blank=True, max_length=MAX_GUIDELINES)
+    overlap = WholeNumberField(required=False, min_value=1, max_value=50)
+    currency = serializers.RegexField(r"^[A-Z]{3}$", required=False)
+    cap = serializers.DecimalField(
+        required=False, max_digits=13, decimal_places=4, min_value=0, help_text="Most that may be spent."
+    )
+    human_cost = serializers.DecimalField(
+        required=False, max_digits=10, decimal_places=4, min_value=0, help_text="Pay of one human judgment."
+    )
+    seed = WholeNumberField(required=False, min_value=0)
+
+    def validate(self, values: dict) -> dict:
+        if ("preset" in values) == ("definition" in values):
+            raise serializers.ValidationError({"preset": ["Give a preset or a definition, and not both."]})
+        return values
