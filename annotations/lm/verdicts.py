@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import FilteredRelation, Q
+from django.db.models import FilteredRelation, Q, QuerySet
 
 from annotations.items.models import Item
 from annotations.judging.models import Judgment
@@ -47,14 +47,22 @@ def main_aspect(project: Project) -> str | None:
 
 
 def iter_verdicts(
-    project: Project, *, aspect: str, annotators: Sequence[int], humans: bool = True, batch: int = BATCH
+    project: Project,
+    *,
+    aspect: str,
+    annotators: Sequence[int],
+    humans: bool = True,
+    items: QuerySet[Item] | None = None,
+    batch: int = BATCH,
 ) -> Iterator[Verdicts]:
     """Verdicts of these annotators, and of all people if `humans`, over every item that is not withdrawn.
 
-    Yields one `Verdicts` per `batch` items in order of id, items without judgments included, so memory does not
+    `items` narrows it to some of the project's items. Yields one `Verdicts` per `batch` items in order of id, items without judgments included, so memory does not
     grow with the project. Only the comparison of the first two responses in `aspect` is read.
     """
-    items = Item.objects.filter(project=project, withdrawn_at__isnull=True).order_by("pk")
+    narrowed = items is not None
+    items = Item.objects.filter(project=project) if items is None else items
+    items = items.filter(withdrawn_at__isnull=True).order_by("pk")
     who = Q(annotator_id__in=list(annotators))
     if humans:
         who |= Q(annotator__kind=Annotator.Kind.HUMAN)
@@ -64,10 +72,12 @@ def iter_verdicts(
         if not len(ids):
             return
         last = int(ids[-1])
-        yield _read(project, aspect, who, ids)
+        yield _read(project, aspect, who, ids, narrowed)
 
 
-def _read(project: Project, aspect: str, who: Q, ids: np.ndarray) -> Verdicts:
+def _read(project: Project, aspect: str, who: Q, ids: np.ndarray, narrowed: bool) -> Verdicts:
+    if narrowed:
+        who &= Q(item_id__in=ids.tolist())
     rows = (
         Judgment.objects.filter(
             who,

@@ -19,6 +19,7 @@ class RoutingPlan(models.Model):
         APPLIED = "applied", "Applied"
         REPLACED = "replaced", "Replaced"
         FAILED = "failed", "Failed"
+        DROPPED = "dropped", "Discarded"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="plans")
     number = models.PositiveIntegerField()
@@ -33,8 +34,12 @@ class RoutingPlan(models.Model):
     threshold = models.FloatField(null=True, help_text="Score at and above which an item went to a person.")
     summary = models.JSONField(default=dict)
     job_id = models.UUIDField(null=True)
-    reservation_id = models.UUIDField(null=True, help_text="Money held in the ledger while the plan is in force.")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    reservation_id = models.UUIDField(
+        null=True, help_text="Money held in the ledger while the plan is in force."
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     applied_at = models.DateTimeField(null=True)
 
@@ -63,7 +68,8 @@ class Decision(models.Model):
     route = models.CharField(max_length=5, choices=Item.Route.choices)
     is_audit = models.BooleanField(default=False)
     score = models.FloatField(help_text="The policy's score; higher goes to people first.")
-    propensity = models.FloatField(help_text="Probability that a person was to judge the item, in (0, 1].")
+    propensity = models.FloatField(help_text="Probability that a person was to judge the item, in [0, 1].")
+    priority = models.IntegerField(default=0, help_text="Place in the queue; higher is judged earlier.")
     reasons = models.JSONField(default=list, help_text="Short codes with values, strongest first.")
 
     class Meta:

@@ -1,0 +1,89 @@
+"""The form of a new plan."""
+
+from __future__ import annotations
+
+from django import forms
+
+from annotations.lm import registry
+from annotations.projects.models import Project
+
+from . import draft
+from .budget import BadBudget, in_words, parse_budget, parse_share
+
+
+class PlanForm(forms.Form):
+    """Budget, audits, people per item, policy, models and seed. `clean` gives what `draft_plan` takes."""
+
+    budget = forms.CharField(
+        label="Budget for people",
+        max_length=40,
+        widget=forms.TextInput(
+            attrs={"class": "input input-short", "autocomplete": "off", "autofocus": True}
+        ),
+    )
+    audit_share = forms.CharField(
+        label="Audit share",
+        max_length=20,
+        initial="5 %",
+        help_text="People judge this share of all items whatever the scores say, paid from the budget. It is the "
+        "only honest measure of the models; 5 to 10 % is usual.",
+        widget=forms.TextInput(attrs={"class": "input input-short", "autocomplete": "off"}),
+    )
+    overlap = forms.IntegerField(
+        label="People per item",
+        min_value=1,
+        max_value=100,
+        widget=forms.NumberInput(attrs={"class": "input input-short"}),
+    )
+    policy = forms.ChoiceField(
+        label="Who goes to people first", choices=list(draft.POLICIES.items()), widget=forms.RadioSelect
+    )
+    annotators = forms.MultipleChoiceField(
+        label="Models it listens to", required=False, widget=forms.CheckboxSelectMultiple
+    )
+    seed = forms.IntegerField(
+        label="Seed",
+        required=False,
+        min_value=0,
+        max_value=2**63 - 1,
+        help_text="Left empty, one is drawn. The same seed on the same data gives the same plan.",
+        widget=forms.NumberInput(attrs={"class": "input input-short"}),
+    )
+
+    def __init__(self, *args, project: Project, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.project, self.currency = project, draft.currency_of(project)
+        self.models = registry.lm_annotators(project)
+        chosen = [str(row.pk) for row in draft.default_annotators(project)]
+        self.fields["annotators"].choices = [(str(row.pk), row.annotator.name) for row in self.models]
+        self.fields["annotators"].initial = chosen
+        self.fields["overlap"].initial = project.overlap
+        self.fields["policy"].initial = "lm_uncertainty"
+        price = (
+            f" One judgment costs {in_words(project.human_cost, self.currency)}."
+            if project.human_cost
+            else " Judgments have no price in this project, so only a share can be given."
+        )
+        self.fields[
+            "budget"
+        ].help_text = f"A share of items (25 % or 0.25), or money (25 {self.currency}).{price}"
+
+    def clean_budget(self):
+        try:
+            budget = parse_budget(self.cleaned_data["budget"], currency=self.currency)
+        except BadBudget as error:
+            raise forms.ValidationError(str(error))
+        if budget.money is not None and not self.project.human_cost:
+            raise forms.ValidationError(
+                "Judgments have no price in this project; give a share of items instead."
+            )
+        return budget
+
+    def clean_audit_share(self) -> float:
+        try:
+            return parse_share(self.cleaned_data["audit_share"], allow_zero=True)
+        except BadBudget as error:
+            raise forms.ValidationError(str(error))
+
+    def clean_annotators(self):
+        return [row for row in self.models if str(row.pk) in self.cleaned_data["annotators"]]

@@ -1,0 +1,108 @@
+"""A plan in sentences, and its histogram."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from html import escape
+
+from app.web.plots import WIDTH, Plot
+
+from .budget import in_words
+from .models import RoutingPlan
+
+
+def sentence(plan: RoutingPlan) -> str:
+    """The first line of a plan's page: who judges how much for what."""
+    name, state, done = f"Plan {plan.number}", plan.State, plan.summary
+    if plan.state == state.BUILDING:
+        return f"{name} is being made."
+    if plan.state == state.FAILED:
+        return f"{name} could not be made: {done.get('error', 'its job failed; see its log.')}"
+    verb = {
+        state.DRAFT: "would send",
+        state.APPLIED: "sends",
+        state.REPLACED: "sent",
+        state.DROPPED: "would have sent",
+    }[plan.state]
+    if "items" not in done:
+        return f"{name} was discarded before it was made."
+    people, items, audits = done["people"], done["items"], done["audits"]
+    cost = in_words(Decimal(done["cost"]), plan.currency)
+    price = f" for {cost}" if Decimal(done["cost_each"]) else ""
+    audited = f"{audits:,} of them {'is an audit' if audits == 1 else 'are audits'}"
+    return f"{name} {verb} {people:,} of {items:,} items to people{price}; {audited}."
+
+
+def budget(plan: RoutingPlan) -> str:
+    """The plan's budget as a person reads it."""
+    if plan.budget_money is not None:
+        return in_words(plan.budget_money, plan.currency)
+    return f"{100 * plan.budget_share:.3g} % of items"
+
+
+def duration(summary: dict) -> str:
+    """The time people would need, at the median pace so far; empty where no pace is known."""
+    if not summary.get("pace_ms") or not summary.get("judgments"):
+        return ""
+    minutes = summary["pace_ms"] * summary["judgments"] / 60_000
+    words = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+    pace = summary["pace_ms"] / 1000
+    return f"about {words} (median {pace:.0f} s a judgment, n {summary['pace_n']:,})"
+
+
+def histogram(plan: RoutingPlan) -> Plot | None:
+    """Items by score, people's full and models' hollow bars on top of each other, and the threshold."""
+    counts = plan.summary.get("histogram")
+    if not counts or plan.policy == "random":
+        return None
+    people, models = counts["people"], counts["lm"]
+    top, left, right, bottom, high = 26, 62, WIDTH - 24, 244, 300
+    most = max(a + b for a, b in zip(people, models, strict=True)) or 1
+    step = (right - left) / len(people)
+
+    def y(n: float) -> float:
+        return bottom - (bottom - top) * n / most
+
+    def text(x: float, at: float, words: str, css: str = "", anchor: str = "middle") -> str:
+        return f'<text class="{css}" x="{x:.1f}" y="{at:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+    parts = []
+    for n in sorted({0, most // 2, most}):
+        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y(n):.1f}" y2="{y(n):.1f}"/>')
+        parts.append(text(left - 8, y(n) + 4, f"{n:,}", anchor="end"))
+    for i, (human, model) in enumerate(zip(people, models, strict=True)):
+        x, wide = left + i * step + 1.5, step - 3
+        for kind, css, low, n in (("human", "bar", 0, human), ("lm", "bar-hollow", human, model)):
+            if n:
+                parts.append(
+                    f'<g class="series-{kind}"><rect class="{css}" x="{x:.1f}" y="{y(low + n):.1f}" '
+                    f'width="{wide:.1f}" height="{y(low) - y(low + n):.1f}"/></g>'
+                )
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        parts.append(text(left + (right - left) * tick, bottom + 18, f"{tick:g}"))
+    parts.append(f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
+    parts.append(text((left + right) / 2, bottom + 42, "Score: how unsure the models are", "label-axis"))
+    parts.append(text(left - 8, top - 12, "Items", "label-axis", "end"))
+    if plan.threshold is not None:
+        x = left + (right - left) * plan.threshold
+        parts.append(f'<line class="reference" x1="{x:.1f}" x2="{x:.1f}" y1="{top - 6}" y2="{bottom}"/>')
+        near_end = plan.threshold > 0.6
+        words = f"threshold {plan.threshold:.2f}"
+        parts.append(text(x + (-6 if near_end else 6), top - 10, words, "", "end" if near_end else "start"))
+    title = "Items by score"
+    caption = (
+        "Full bars go to people, hollow bars to the models. Below the threshold people judge the audits only; "
+        "items with the threshold's own score are drawn at random."
+    )
+    svg = (
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {high}" role="img" xmlns="http://www.w3.org/2000/svg">'
+        f"<title>{title}</title><desc>{escape(caption)}</desc>{''.join(parts)}</svg>"
+    )
+    columns = [{"label": label, "numeric": True} for label in ("Score from", "to", "To people", "To models")]
+    size = 1 / len(people)
+    rows = [
+        [f"{i * size:.2f}", f"{(i + 1) * size:.2f}", f"{human:,}", f"{model:,}"]
+        for i, (human, model) in enumerate(zip(people, models, strict=True))
+        if human or model
+    ]
+    return Plot(svg, title, caption, columns, rows)
