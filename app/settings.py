@@ -269,8 +269,17 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "app.web.api_schema.ApiSchema",
     "DEFAULT_PAGINATION_CLASS": None,
+    "DEFAULT_THROTTLE_CLASSES": [
+        "rest_framework.throttling.UserRateThrottle",
+        "rest_framework.throttling.AnonRateThrottle",
+    ],
+    "DEFAULT_THROTTLE_RATES": {
+        "user": env.str("API_RATE_USER", default="600/min") or None,
+        "anon": env.str("API_RATE_ANON", default="60/min") or None,
+    },
+    "NUM_PROXIES": 1 if _bool("BEHIND_PROXY", False) else 0,
     "EXCEPTION_HANDLER": "app.web.problems.exception_handler",
 }
 KNOX_TOKEN_MODEL = "knox.AuthToken"
@@ -284,7 +293,12 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Projects, items, judgments, plans, reward models and datasets.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "OAS_VERSION": "3.1.1",
+    "COMPONENT_NO_READ_ONLY_REQUIRED": True,  # `?fields=` may leave any of them out
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "PREPROCESSING_HOOKS": ["app.web.api_schema.only_v1"],
 }
 
 # --- Static, files, language -------------------------------------------------------------------------------
@@ -339,5 +353,9 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {"django.request": {"level": "ERROR"}, "celery": {"level": "WARNING"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "celery": {"level": "WARNING"},
+        "kombu": {"level": "ERROR"},
+    },
 }
