@@ -7,6 +7,11 @@
   let toast = null;
   let folded = null; // what the person last chose; null = as it fits
 
+  // htmx would carry class and style over from the old item to the new one, and the policy forbids style attributes.
+  window.htmx.config.attributesToSettle = [];
+  // The new item is set up in the same moment it appears: the next key belongs to it.
+  window.htmx.config.defaultSettleDelay = 0;
+
   const desk = () => document.getElementById("desk");
   const form = () => document.getElementById("answer");
   const narrow = window.matchMedia("(max-width: 52rem)");
@@ -31,7 +36,8 @@
     button.setAttribute("aria-expanded", String(!yes));
     button.querySelector("span").textContent = yes ? "Show all" : "Fold";
     const body = document.getElementById("prompt-body");
-    if (yes) body.scrollTop = 0;
+    // Of a conversation the last turn is what the responses answer.
+    body.scrollTop = yes || body.querySelectorAll(".turn").length < 2 ? 0 : body.scrollHeight;
   }
 
   function toggleFold() {

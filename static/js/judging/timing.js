@@ -38,6 +38,8 @@
   for (const name of ["pointermove", "pointerdown", "keydown", "wheel", "touchstart", "scroll"]) {
     document.addEventListener(name, () => (moved = performance.now()), { passive: true, capture: true });
   }
+  // Before htmx or the browser reads the form.
+  document.addEventListener("submit", (event) => event.target.id === "answer" && write(event.target), true);
   document.addEventListener("change", (event) => {
     if (event.target.form && event.target.form.id === "answer") changes += 1;
   });
