@@ -87,6 +87,12 @@ def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
+def write_file(path: Path, content: bytes) -> dict[str, Any]:
+    """Put one file in its place atomically; return {"sha256", "bytes"}."""
+    _replace(path, content)
+    return _describe(content)
+
+
 def _describe(content: bytes) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 

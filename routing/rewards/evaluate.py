@@ -210,3 +210,22 @@ def _ceiling(rows: Pairs) -> tuple[np.ndarray, np.ndarray]:
     mask = ((n >= 2) & np.array([source == "human" for source in rows.source], dtype=bool)).astype(float)
     share = (rows.votes[:, 2] + 0.5 * rows.votes[:, 1]) / np.maximum(n, 1)
     return np.maximum(share, 1.0 - share) * mask, mask
+
+
+def paired_gain(
+    logits: np.ndarray, other: np.ndarray, pairs: Pairs, *, seed: int, n_boot: int = 1000
+) -> Estimate:
+    """Return how much more often `logits` pick the preferred response than `other` do, as an estimate.
+
+    Both (n,) are margins r(second) - r(first) on the same pairs; ties are left out, draws of groups are
+    shared. Raises ValueError for a wrong length or margins that are not finite.
+    """
+    both = [_both(np.asarray(margin, dtype=float), "logit")[1] for margin in (logits, other)]
+    if any(margin.shape != (len(pairs),) for margin in both):
+        raise ValueError(f"{both[0].size} and {both[1].size} predictions for {len(pairs)} pairs")
+    decided = pairs.decided
+    rows = pairs.take(decided)
+    mine, theirs = (_half_right(margin[decided], rows.sign) for margin in both)
+    table = _Sums(rows.group)
+    table.ratio("gain", mine - theirs, np.ones(len(rows)))
+    return table.estimates(seed, n_boot)["gain"]

@@ -30,7 +30,17 @@ class RewardModel(models.Model):
     metrics = models.JSONField(default=dict, help_text="On the frozen hold-out, with intervals.")
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.CANDIDATE)
     parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="children")
-    annotator = models.OneToOneField(Annotator, null=True, on_delete=models.SET_NULL, related_name="reward_model")
+    replaced = models.ForeignKey(
+        "self",
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The model that was promoted before this one; a rollback returns to it.",
+    )
+    promoted_at = models.DateTimeField(null=True)
+    annotator = models.OneToOneField(
+        Annotator, null=True, on_delete=models.SET_NULL, related_name="reward_model"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -56,5 +66,7 @@ class TrainingRun(models.Model):
     seed = models.BigIntegerField(default=0)
     job_id = models.UUIDField(null=True)
     reward_model = models.OneToOneField(RewardModel, null=True, on_delete=models.SET_NULL, related_name="run")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)

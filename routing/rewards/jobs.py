@@ -1,0 +1,235 @@
+"""Training as a Job: start it, and what it does, step by step, wherever the worker was killed before."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy
+import scipy
+import sklearn
+from django.conf import settings
+from django.db import transaction
+from django.urls import reverse
+
+from annotations.datasets import snapshots
+from annotations.datasets.models import Snapshot
+from annotations.projects.models import Project
+from app.jobs import runner
+from app.jobs.runner import JobContext, JobFailed
+
+from . import artefacts, linear, prepare, registry, train
+from .evaluate import paired_gain
+from .models import TrainingRun
+
+KIND = "rewards.train"
+QUEUE = {"linear": "default"}
+STEPS = (
+    ("freeze", "Freeze the data", 0),
+    ("read", "Read it", 8),
+    ("preflight", "Look it over", 14),
+    ("fit", "Fit", 16),
+    ("evaluate", "Evaluate on the hold-out", 86),
+    ("verify", "Save, reload and rescore", 94),
+    ("register", "Register", 97),
+)
+STARTS = {name: share for name, _, share in STEPS}
+TOTAL = 100
+OPTIONS = ("backend", "judgments", "lm_weight", "aspect", "note")
+
+
+class BadTraining(ValueError):
+    """A training nobody can start like this; its text says what was expected."""
+
+
+def start_training(
+    *,
+    project: Project,
+    actor,
+    snapshot: Snapshot | None = None,
+    loss: str = "scaled_bt",
+    seed: int = 0,
+    options: dict[str, Any] | None = None,
+) -> TrainingRun:
+    """Write a TrainingRun with its Job; without a snapshot the Job freezes the project's data first.
+
+    `options`: any of backend, judgments, lm_weight, aspect (see `prepare.Spec`) and a note. Raises
+    BadTraining for unknown values and for a snapshot of another project or one that is not ready.
+    """
+    options = dict(options or {})
+    if unknown := sorted(set(options) - set(OPTIONS)):
+        raise BadTraining(f"unknown option {unknown[0]!r}; expected one of {', '.join(OPTIONS)}")
+    note = str(options.pop("note", ""))[:300]
+    spec = prepare.Spec(loss=loss, seed=int(seed), **options)
+    for name, value, known in (
+        ("loss", spec.loss, linear.LOSSES),
+        ("backend", spec.backend, train.BACKENDS),
+        ("judgments", spec.judgments, prepare.JUDGMENTS),
+    ):
+        if value not in known:
+            raise BadTraining(f"{name} {value!r}: expected one of {', '.join(known)}")
+    if not 0 < spec.lm_weight <= 1:
+        raise BadTraining(f"lm_weight {spec.lm_weight:g}: expected a number above 0 and at most 1")
+    if not 0 <= spec.seed < 2**63:
+        raise BadTraining(f"seed {spec.seed}: expected a whole number from 0 to 2^63 - 1")
+    if snapshot is not None and (snapshot.project_id != project.pk or snapshot.state != Snapshot.State.READY):
+        raise BadTraining(f"{snapshot.public_id} is not a finished snapshot of this project")
+    with transaction.atomic():
+        run = TrainingRun.objects.create(
+            project=project,
+            snapshot=snapshot,
+            backend=spec.backend,
+            loss=spec.loss,
+            seed=spec.seed,
+            spec={**spec.as_dict(), "note": note},
+            created_by=actor if actor is not None and actor.is_authenticated else None,
+        )
+        job = runner.start(
+            kind=KIND,
+            title=f"Train reward model rm_{run.pk}",
+            args={"run_id": run.pk},
+            scope=project.slug,
+            queue=QUEUE[spec.backend],
+            actor=actor,
+            result_url=reverse("rewards:run", args=[project.slug, run.pk]),
+        )
+        run.job_id = job.pk
+        run.save(update_fields=["job_id"])
+    return run
+
+
+def spec_of(run: TrainingRun) -> prepare.Spec:
+    """What the run was asked for."""
+    return prepare.Spec(**{key: value for key, value in run.spec.items() if key != "note"})
+
+
+def perform(job: JobContext, run_id: int) -> dict[str, Any]:
+    """Train the run's model and register it; running it again gives the same model, registered once."""
+    run = TrainingRun.objects.select_related("project", "snapshot", "reward_model").filter(pk=run_id).first()
+    if run is None:
+        raise JobFailed("This training run is gone.")
+    if run.reward_model is not None:
+        return _result(run.reward_model)
+    spec, steps = spec_of(run), _Steps(job)
+    snapshot = _frozen(run, steps)
+    steps.begin("read", f"Reading {snapshot.public_id}")
+    try:
+        material = prepare.prepare(
+            snapshots.open_rows(snapshot),
+            spec,
+            tick=lambda n: job.report(
+                message=f"Reading {snapshot.public_id}: {n:,} of {snapshot.n_items:,} items"
+            ),
+        )
+        steps.begin("preflight", "Looking the data over")
+        job.event(kind="preflight", fence=job.job.fence, report=material.report)
+        for line in prepare.notes(material.report):
+            job.log(line)
+        prepare.refuse_if_too_little(material)
+    except (ValueError, snapshots.SnapshotDamaged) as error:
+        raise JobFailed(str(error))
+    with _Folder(run.pk, job.job.fence) as folder:
+        try:
+            trained = train.train(
+                material, spec, folder,
+                step=steps.begin, progress=steps.fit, should_cancel=lambda: bool(job.report()),
+            )  # fmt: skip
+        except (train.NotReproduced, ValueError) as error:
+            raise JobFailed(str(error))
+        _against_promoted(run.project, material, trained, job)
+        steps.begin("register", "Registering the model")
+        job.check()
+        model = registry.register(run_id=run.pk, trained=trained, config=_config(run, trained))
+    job.report(done=TOTAL, message=f"{model.public_id} is registered")
+    return _result(model)
+
+
+class _Steps:
+    """Writes what the run's page shows live: steps, the loss curve, a share done."""
+
+    def __init__(self, job: JobContext) -> None:
+        self.job, self.fence = job, job.job.fence
+
+    def begin(self, name: str, words: str) -> None:
+        self.job.event(kind="step", fence=self.fence, name=name, words=words)
+        self.job.log(words)
+        self.job.report(done=STARTS[name], total=TOTAL, message=words)
+
+    def fit(self, event: dict[str, Any]) -> None:
+        kept = {key: event[key] for key in ("stage", "fold", "step", "loss", "message")}
+        self.job.event(kind="fit", fence=self.fence, **train.finite(kept))
+        share = STARTS["fit"] + round(event["fraction"] * (STARTS["evaluate"] - STARTS["fit"]))
+        self.job.report(done=share, total=TOTAL, message=event["message"])
+
+
+class _Folder:
+    """The folder a run writes in before its model has a name; gone afterwards, whatever happened."""
+
+    def __init__(self, run_id: int, fence: int) -> None:
+        self.root = Path(settings.MEDIA_ROOT) / registry.FOLDER
+        self.stem, self.path = f".rm_{run_id}.", self.root / f".rm_{run_id}.{fence}.tmp"
+
+    def __enter__(self) -> Path:
+        self._sweep()
+        self.path.mkdir(parents=True)
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove what killed attempts of this run left behind."""
+        for left in self.root.glob(f"{self.stem}*.tmp") if self.root.is_dir() else ():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _frozen(run: TrainingRun, steps: _Steps) -> Snapshot:
+    """The run's snapshot, frozen now if none was given; an earlier attempt's is finished, not made anew."""
+    steps.begin("freeze", "Freezing the data")
+    if run.snapshot is None:
+        with transaction.atomic():
+            run.snapshot = snapshots.add_snapshot(
+                project=run.project, actor=run.created_by, note=f"For rm_{run.pk}"
+            )
+            run.save(update_fields=["snapshot"])
+    if run.snapshot.state != Snapshot.State.READY:
+        run.snapshot = snapshots.build(
+            run.snapshot,
+            report=lambda done, total: steps.job.report(message=f"Freezing: {done:,} of {total:,} items"),
+        )
+    return run.snapshot
+
+
+def _against_promoted(project: Project, material, trained: train.Trained, job: JobContext) -> None:
+    """Put the paired comparison with the promoted model beside the other figures."""
+    incumbent = registry.promoted(project)
+    if incumbent is None:
+        return
+    try:
+        theirs = train.margins(linear.load(registry.directory(incumbent)), material.holdout)
+    except artefacts.ArtefactError as error:
+        job.log(f"Not compared with {incumbent.public_id}: {error}")
+        return
+    own = train.margins(linear.load(trained.directory), material.holdout)
+    gain = paired_gain(own, theirs, material.holdout, seed=trained.metrics["seed"])
+    trained.metrics["against"] = {incumbent.public_id: train.finite(gain)}
+
+
+def _config(run: TrainingRun, trained: train.Trained) -> dict[str, Any]:
+    versions = {"python": platform.python_version(), "numpy": numpy.__version__, "scipy": scipy.__version__}
+    return {
+        "spec": run.spec,
+        "fit": train.finite(trained.info),
+        "preflight": train.finite(trained.report),
+        "versions": {**versions, "scikit-learn": sklearn.__version__},
+    }
+
+
+def _result(model) -> dict[str, Any]:
+    return {
+        "model": model.public_id,
+        "n_train": model.metrics.get("n_train"),
+        "accuracy": model.metrics.get("accuracy"),
+    }
