@@ -72,6 +72,7 @@ def test_the_demo_and_a_judgment_from_import_to_export_and_back(tmp_path):
 
     judgments = {}
     for file in (tmp_path / "native").rglob("*.jsonl*"):
+        with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as lines:
             for line in lines:
                 judgments.update({j["id"]: j for j in json.loads(line)["judgments"]})
     assert set(given) <= set(judgments)
