@@ -242,7 +242,7 @@ def _shown(judgment: Judgment) -> ShownJudgment:
     for comparison in judgment.comparisons.all():
         question = asked.get(comparison.aspect)
         name = question.label if question else comparison.aspect
-        lines.append(f"{name.rstrip('?')}: {comparison_words(comparison, question)}")
+        lines.append(f"{_capital(name.rstrip('?'))}: {comparison_words(comparison, question)}")
     marks: dict[str, list[Score]] = {}
     for score in judgment.scores.all():
         marks.setdefault(score.attribute, []).append(score)
@@ -252,8 +252,12 @@ def _shown(judgment: Judgment) -> ShownJudgment:
         values = ", ".join(f"{'ABCDEFGH'[score.response]} {score.value:g}" for score in scores)
         low, high = scores[0].scale_min, scores[0].scale_max
         scale = f" (of {low:g} to {high:g})" if low is not None and high is not None else ""
-        lines.append(f"{question.label if question else attribute}: {values}{scale}")
+        lines.append(f"{_capital(question.label if question else attribute)}: {values}{scale}")
     return ShownJudgment(judgment, lines, list(judgment.calls.all()), _other_answers(judgment, asked))
+
+
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]
 
 
 def _other_answers(judgment: Judgment, asked: dict) -> list[tuple[str, str]]:
