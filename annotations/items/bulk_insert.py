@@ -7,17 +7,17 @@ in the form the database stores; `json_text`, `uuid_text` and `moment` give that
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from django.db import connection, models
 
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(", ", ": ")).encode
+_encode = json.JSONEncoder(ensure_ascii=True, sort_keys=True).encode
 
 
 def json_text(value: object) -> str:
-    """A JSON value as a JSONField stores it."""
+    """A JSON value as a JSONField stores it, with sorted keys."""
     if not value and type(value) is dict:
         return "{}"
     return _encode(value)
@@ -27,7 +27,8 @@ def moment(value: datetime) -> str:
     """An aware time as a DateTimeField stores it: UTC; SQLite keeps it as text without a zone."""
     if value.tzinfo is not UTC:
         value = value.astimezone(UTC)
-    return str(value.replace(tzinfo=None)) if connection.vendor == "sqlite" else str(value)
+    text = value.isoformat(" ")
+    return text[:-6] if connection.vendor == "sqlite" else text
 
 
 def allocate(model: type[models.Model], n: int) -> Sequence[int]:
@@ -57,7 +58,7 @@ def allocate(model: type[models.Model], n: int) -> Sequence[int]:
 def _statement(model: type[models.Model], fields: tuple[str, ...], vendor: str) -> str:
     quote = connection.ops.quote_name
     known = {field.attname: field.column for field in model._meta.concrete_fields}
-    missing = [name for name in known if name not in fields and not (model._meta.pk.attname == name)]
+    missing = [name for name in known if name not in fields and name != model._meta.pk.attname]
     if missing:
         raise ValueError(f"{model.__name__}: rows need a value of {', '.join(missing)}")
     columns = ", ".join(quote(known[name]) for name in fields)
@@ -82,3 +83,25 @@ def insert(model: type[models.Model], fields: tuple[str, ...], rows: Iterable[tu
                     write(row)
         else:
             cursor.executemany(statement, rows)
+
+
+def add_to(model: type[models.Model], field: str, amounts: Mapping[int, int]) -> None:
+    """Add to an integer column of many rows {primary key: amount}, in key order, in one statement."""
+    pairs = sorted((pk, n) for pk, n in amounts.items() if n)
+    if not pairs:
+        return
+    quote = connection.ops.quote_name
+    table, key = quote(model._meta.db_table), quote(model._meta.pk.column)
+    column = quote(model._meta.get_field(field).column)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                f"UPDATE {table} SET {column} = {column} + more.n "  # noqa: S608 - names of our own models
+                f"FROM unnest(%s::bigint[], %s::int[]) AS more(key, n) WHERE {table}.{key} = more.key",
+                [[pk for pk, _ in pairs], [n for _, n in pairs]],
+            )
+        else:
+            cursor.executemany(
+                f"UPDATE {table} SET {column} = {column} + %s WHERE {key} = %s",  # noqa: S608 - as above
+                [(n, pk) for pk, n in pairs],
+            )

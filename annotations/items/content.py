@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
-
 MAX_GROUP = 300
 
 

@@ -161,9 +161,8 @@ def check_shape(answer: Answer, n_responses: int) -> list[FieldError]:
         elif (s.scale_min is not None and s.value < s.scale_min) or (
             s.scale_max is not None and s.value > s.scale_max
         ):
-            errors.append(
-                FieldError(s.attribute, f"{s.value:g}: expected {s.scale_min:g} to {s.scale_max:g}")
-            )
+            low, high = ("…" if bound is None else f"{bound:g}" for bound in (s.scale_min, s.scale_max))
+            errors.append(FieldError(s.attribute, f"{s.value:g}: expected {low} to {high}"))
         if (s.response, s.attribute) in seen:
             errors.append(FieldError(s.attribute, f"response {s.response} was scored twice"))
         seen.add((s.response, s.attribute))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db.models import F
 
+from annotations.items.bulk_insert import add_to
 from annotations.items.models import Item
 from annotations.items.routes import open_slots_expression
 from annotations.projects.models import Annotator
@@ -84,3 +85,8 @@ def count_for_annotator(annotator: Annotator, *, judged: int, turned: Change) ->
             n_forward=F("n_forward") + turned.forward,
             n_reversed=F("n_reversed") + turned.reversed,
         )
+
+
+def count_for_annotators(judged: Mapping[int, int]) -> None:
+    """Add to `n_judged` of many annotators {id: how many}."""
+    add_to(Annotator, "n_judged", judged)

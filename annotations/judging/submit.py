@@ -206,25 +206,39 @@ def _count(
     if before is not None:
         change = change + -counters.counts_of(annotator.kind, before.outcome)
     turned = counters.Change()
-    answered = judgment.outcome in counters.ANSWERS
     if assignment is not None:
-        was_live = assignment.state == Assignment.State.LEASED
-        was_shown = assignment.state in {Assignment.State.LEASED, Assignment.State.SUBMITTED}
-        if was_live:
-            change = change + counters.Change(leases=-1)
-        if was_shown and not answered:
-            turned = -counters.presented(assignment.presented_order)
-        if not was_shown and answered:
-            turned = counters.presented(assignment.presented_order)
-        state = (
-            Assignment.State.SKIPPED
-            if judgment.outcome == Judgment.Outcome.SKIPPED
-            else Assignment.State.SUBMITTED
-        )
-        Assignment.objects.filter(pk=assignment.pk).update(state=state, draft=None, drafted_at=None)
+        ended, turned = close_assignment(assignment, before and before.outcome, judgment.outcome)
+        change = change + ended
     counters.apply([item.pk], change + turned)
     counters.count_for_annotator(
         annotator,
-        judged=int(answered) - int(before is not None and before.outcome in counters.ANSWERS),
+        judged=int(judgment.outcome in counters.ANSWERS)
+        - int(before is not None and before.outcome in counters.ANSWERS),
         turned=turned,
     )
+
+
+def close_assignment(
+    assignment: Assignment, before: str | None, outcome: str
+) -> tuple[counters.Change, counters.Change]:
+    """End the assignment behind a judgment; returns what that changes of leases, and of sides shown.
+
+    `before` is the outcome of the judgment it replaces. A side counts while the lease is live, and stays counted
+    if the person answered. Caller holds the locks of the annotator and the item.
+    """
+    shown = counters.presented(assignment.presented_order)
+    was_live = assignment.state == Assignment.State.LEASED
+    was_counted = was_live or (assignment.state == Assignment.State.SUBMITTED and before in counters.ANSWERS)
+    counts = outcome in counters.ANSWERS
+    turned = counters.Change()
+    if was_counted and not counts:
+        turned = -shown
+    if counts and not was_counted:
+        turned = shown
+    skipped = outcome == Judgment.Outcome.SKIPPED
+    Assignment.objects.filter(pk=assignment.pk).update(
+        state=Assignment.State.SKIPPED if skipped else Assignment.State.SUBMITTED,
+        draft=None,
+        drafted_at=None,
+    )
+    return counters.Change(leases=-1) if was_live else counters.Change(), turned

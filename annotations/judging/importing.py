@@ -1,0 +1,346 @@
+"""Records of files become Items and Judgments: streaming, in whole batches, the same file twice harmlessly."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid as uuids
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from django.db import IntegrityError, OperationalError, transaction
+from django.utils import timezone
+
+from annotations.items.bulk_insert import allocate, insert, json_text, moment
+from annotations.items.content import order_key
+from annotations.items.models import Item
+from annotations.items.readers import JudgmentRecord, Problem, Record
+from annotations.projects import schemas
+from annotations.projects.models import Annotator, Project, TaskSchema
+
+from . import bulk, locks
+from .answers import Answer, FieldError
+from .imported_items import Batch, Row, Target
+from .imported_judgments import answer_of, judgment_uuid, own_uuid
+from .imported_schema import Shape
+from .jobs import MAX_WANTED, ImportOptions, ImportReport, start_import_job
+
+__all__ = ["MAX_WANTED", "ImportOptions", "ImportReport", "import_records", "start_import_job"]
+
+BATCH_ITEMS = 1000
+BATCH_CHARACTERS = 16_000_000
+ERRORS_KEPT = 1000
+SOURCES_APART = 200
+TRIES = 5
+NOTES_KEPT = 50
+ANNOTATOR = tuple(
+    """id project_id kind name pseudonym user_id status meta n_judged n_forward n_reversed cursor_epoch
+    cursor_priority cursor_key created_at""".split()
+)
+
+
+def import_records(
+    *,
+    project: Project,
+    records: Iterable[Record | Problem | tuple[object, Record | Problem]],
+    origin_label: str = "",
+    options: ImportOptions | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> ImportReport:
+    """Bring records of `items.readers` into the project, and say what came of each row.
+
+    Streams: about 1,000 items are held and written in one transaction, items with responses, judgments and
+    counters, so after a kill each item is whole or absent and a rerun completes. Takes the records of `read` (then
+    `origin_label` names the file in errors) or the (path, record) pairs of `read_many`. `progress` is called with
+    the number of rows read after every batch; what it raises ends the import between two batches. A dry run
+    rolls every batch back, so an id that comes again over 1,000 rows later counts as new there.
+    """
+    return _Importer(project, origin_label, options or ImportOptions()).run(records, progress)
+
+
+class _Importer:
+    """One import. What a batch learns (annotators, schema versions) is kept only once it is committed."""
+
+    def __init__(self, project: Project, label: str, options: ImportOptions):
+        self.project, self.label, self.options = project, label, options
+        self.report = ImportReport(report_path=options.report_path)
+        self.annotators: dict[tuple[str, str], int] = {}
+        self.shapes: dict[str, Shape] = {}
+        self.schemas: dict[str, int] = {}
+        questions = schemas.load(project.schema_id)[1].questions if project.schema_id else ()
+        self.asked = {question.name for question in questions}
+        self.scales = {q.name: (q.min, q.max) for q in questions if q.kind == "rating"}
+        self.bad_rows: set[tuple[str, int]] = set()
+        self.report_file = None
+
+    def run(self, records: Iterable, progress: Callable[[int], None] | None) -> ImportReport:
+        path = self.options.report_path
+        self.report_file = open(path, "w", encoding="utf-8") if path else None  # noqa: SIM115 - closed below
+        try:
+            self._read(records, progress)
+        finally:
+            if self.report_file is not None:
+                self.report_file.close()
+        self._note_unasked()
+        return self.report
+
+    def _read(self, records: Iterable, progress: Callable[[int], None] | None) -> None:
+        rows: list[Row] = []
+        size = seen = 0
+        for found in records:
+            file, found = found if type(found) is tuple else (self.label, found)
+            file = file.name if isinstance(file, Path) else str(file)
+            if isinstance(found, Problem):
+                self._error(file, found.line, found.field, found.message)
+                continue
+            seen += 1
+            row = Row.prepare(file, found)
+            if row.problem is not None:
+                self._error(file, found.line, *row.problem)
+                continue
+            rows.append(row)
+            size += row.size
+            if len(rows) >= BATCH_ITEMS or size >= BATCH_CHARACTERS:
+                self._write(rows)
+                rows, size = [], 0
+                if progress is not None:
+                    progress(seen)
+        if rows:
+            self._write(rows)
+        if progress is not None:
+            progress(seen)
+
+    def _error(self, file: str, line: int, where: str, message: str) -> None:
+        error = {"file": file, "line": line, "field": where, "message": message}
+        if (file, line) not in self.bad_rows:
+            self.bad_rows.add((file, line))
+            self.report.invalid += 1
+        self.report.errors_total += 1
+        if len(self.report.errors) < ERRORS_KEPT:
+            self.report.errors.append(error)
+        if self.report_file is not None:
+            self.report_file.write(json.dumps(error, ensure_ascii=False) + "\n")
+
+    def _write(self, rows: list[Row]) -> None:
+        """Write one batch in one transaction, again if somebody else's work collided with it."""
+        for row in rows:
+            self._shape(row.record.source).add(len(row.record.responses), row.record.judgments)
+        for attempt in range(1, TRIES + 1):
+            try:
+                outcome = self._attempt(rows)
+                break
+            except (IntegrityError, OperationalError):
+                if attempt == TRIES:
+                    raise
+                time.sleep(0.05 * 2**attempt)
+        if not self.options.dry_run:
+            self.annotators |= outcome.annotators
+            self.schemas |= outcome.made_schemas
+        self.report.new += outcome.counts["new"]
+        self.report.updated += outcome.counts["updated"]
+        self.report.duplicate += outcome.counts["duplicate"]
+        self.report.judgments += outcome.judgments
+        for problem in outcome.problems:
+            self._error(*problem)
+        last = (rows[-1].file, rows[-1].record.line)
+        self.bad_rows &= {last}  # a reader's complaints about the last row may still follow
+
+    def _shape(self, source: str) -> Shape:
+        if source not in self.shapes and len(self.shapes) >= SOURCES_APART:
+            source = ""
+        return self.shapes.setdefault(source, Shape())
+
+    def _attempt(self, rows: list[Row]) -> Batch:
+        """One transaction: lock, match rows with items, write judgments, then items with their counters."""
+        now = timezone.now()
+        with transaction.atomic():
+            locks.lock_import(self.project.pk)
+            batch = Batch(self.project, rows)
+            names = {(j.kind, j.annotator) for row in rows for j in row.record.judgments}
+            ids = self._annotator_ids(names, batch)
+            batch.lock(ids)
+            batch.match()
+            for target, pk in zip(batch.fresh, allocate(Item, len(batch.fresh)), strict=True):
+                target.pk = pk
+            fresh = {target.pk for target in batch.fresh}
+            checked = self._check(batch, ids, fresh)
+            for target in batch.fresh:
+                target.counts = checked.items.get(target.pk, target.counts)
+                target.wanted = self._wanted(target.counts.humans)
+                target.order_key = order_key(self.project.seed, target.identity)
+            batch.write(now)
+            batch.judgments = bulk.write_batch(
+                project_id=self.project.pk, checked=checked, fresh=fresh, now=now
+            )
+            if self.options.dry_run:
+                transaction.set_rollback(True)
+        return batch
+
+    def _wanted(self, n_human: int) -> int:
+        wanted = self.project.overlap if self.options.wanted is None else self.options.wanted
+        return n_human + wanted if self.options.ask_again else wanted
+
+    def _annotator_ids(self, names: set[tuple[str, str]], batch: Batch) -> dict[tuple[str, str], int]:
+        """Ids of the file's annotators, made where they are new; a model's name gives its model and strategy."""
+        ids = {name: self.annotators[name] for name in names if name in self.annotators}
+        missing = sorted(names - ids.keys())
+        batch.annotators = self._find_annotators(missing)
+        new = [name for name in missing if name not in batch.annotators]
+        for name, pk in zip(new, allocate(Annotator, len(new)), strict=True):
+            batch.annotators[name] = pk
+        if new:
+            insert(Annotator, ANNOTATOR, [self._annotator_row(batch.annotators[name], *name) for name in new])
+        return ids | batch.annotators
+
+    def _annotator_row(self, pk: int, kind: str, name: str) -> tuple:
+        meta = {}
+        if kind == Annotator.Kind.LM:
+            model, _, strategy = name.partition(" · ")
+            meta = {"model": model, "strategy": strategy, "backend": "imported"}
+        now = moment(timezone.now())
+        pseudonym = uuids.uuid4().hex
+        return (
+            pk,
+            self.project.pk,
+            kind,
+            name,
+            pseudonym,
+            None,
+            "active",
+            json_text(meta),
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            now,
+        )
+
+    def _find_annotators(self, names: list[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        found = {}
+        for start in range(0, len(names), bulk.KEYS_AT_ONCE):
+            some = names[start : start + bulk.KEYS_AT_ONCE]
+            rows = Annotator.objects.filter(project=self.project, name__in=[name for _, name in some])
+            for kind, name, pk in rows.values_list("kind", "name", "pk"):
+                found[kind, name] = pk
+        return {name: found[name] for name in names if name in found}
+
+    def _check(self, batch: Batch, ids: dict[tuple[str, str], int], fresh: set[int]) -> bulk.Checked:
+        """Hold the batch's judgments against the rules; refusals become its problems."""
+        own = self._own_uuids(batch)
+        entries = []
+        for target, row, judgment in batch.judged:
+            annotator = ids[judgment.kind, judgment.annotator]
+            if judgment.scores and (error := self._off_scale(judgment)):
+                batch.problems.append(_problem(row, judgment, error))
+                continue
+            uuid, supersedes, answer, text = self._identified(target, judgment, own)
+            propensity = judgment.propensity
+            if propensity is None:
+                propensity = target.human_propensity if judgment.kind == "human" else 1.0
+            entries.append(
+                bulk.Entry(
+                    uuid,
+                    target.pk,
+                    annotator,
+                    judgment.kind,
+                    self._schema_id(row.record.source, batch),
+                    answer,
+                    propensity,
+                    judgment.created_at,
+                    supersedes,
+                    given=judgment.id is not None,
+                    tag=(row, judgment),
+                    answers_text=text,
+                )
+            )
+        targets = {target.pk: target for target, *_ in batch.judged}
+        checked = bulk.check_batch(
+            project_id=self.project.pk,
+            entries=entries,
+            n_responses={pk: len(target.responses) for pk, target in targets.items()},
+            fresh=fresh,
+            closed={pk for pk, target in targets.items() if target.withdrawn},
+        )
+        batch.problems += [_problem(*entry.tag, error) for entry, error in checked.refused]
+        return checked
+
+    def _own_uuids(self, batch: Batch) -> dict[str, str | None]:
+        """What the file's judgment ids are here: themselves, or derived where another project's judgments have them.
+
+        None for an id that names nothing stored and nothing in the batch.
+        """
+        given = {_hex(j.id) for *_, j in batch.judged if j.id}
+        named = {_hex(j.supersedes) for *_, j in batch.judged if j.supersedes}
+        if not given | named:
+            return {}
+        derived = {uuid: own_uuid(self.project.pk, uuid) for uuid in given | named}
+        stored = bulk.stored_uuids([*derived, *derived.values()])
+        own: dict[str, str | None] = {}
+        for uuid, other in derived.items():
+            elsewhere = uuid in stored and stored[uuid][0] != self.project.pk
+            if other in stored or (elsewhere and uuid in given):
+                own[uuid] = other
+            else:
+                own[uuid] = uuid if uuid in given or (uuid in stored and not elsewhere) else None
+        return own
+
+    def _identified(
+        self, target: Target, judgment: JudgmentRecord, own: dict[str, str | None]
+    ) -> tuple[str, str | None, Answer, str]:
+        """(uuid, superseded uuid, answer, its answers as JSON); ids that cannot stand here are kept in `meta`."""
+        text = json_text(judgment.answers)
+        if judgment.id is None:
+            uuid = judgment_uuid(self.project.pk, target.identity, judgment, text)
+            answer = answer_of(judgment)
+        else:
+            uuid = own[_hex(judgment.id)]
+            answer = answer_of(judgment, judgment.id if uuid != _hex(judgment.id) else None)
+        supersedes = own[_hex(judgment.supersedes)] if judgment.supersedes else None
+        if judgment.supersedes and supersedes is None:
+            answer.meta["supersedes"] = judgment.supersedes
+        return uuid, supersedes, answer, text
+
+    def _off_scale(self, judgment: JudgmentRecord) -> FieldError | None:
+        """A score that names no scale, of an attribute this project rates, outside this project's scale."""
+        for score in judgment.scores:
+            scale = self.scales.get(score.attribute)
+            if scale is None or score.scale_min is not None or score.scale_max is not None:
+                continue
+            if not scale[0] <= score.value <= scale[1]:
+                return FieldError(
+                    score.attribute,
+                    f"{score.value:g}: expected {scale[0]} to {scale[1]}, or the scale it was given on",
+                )
+        return None
+
+    def _schema_id(self, source: str, batch: Batch) -> int:
+        """The imported schema version that fits what this source's judgments hold so far."""
+        if source not in self.shapes:
+            source = ""
+        if source not in batch.schemas:
+            definition = self.shapes[source].imported_definition()
+            key = schemas.canonical_json(definition)
+            if key not in self.schemas:
+                schema = schemas.add_schema(
+                    project=self.project, definition=definition, origin=TaskSchema.Origin.IMPORTED
+                )
+                batch.made_schemas[key] = schema.pk
+            batch.schemas[source] = self.schemas.get(key) or batch.made_schemas[key]
+        return batch.schemas[source]
+
+    def _note_unasked(self) -> None:
+        """Say which aspects and attributes came in that the project itself does not ask about."""
+        names = {name for shape in self.shapes.values() for name in (*shape.aspects, *shape.scales)}
+        for name in sorted(names - self.asked)[:NOTES_KEPT] if self.asked else ():
+            self.report.notes.append(f"{name}: this project does not ask about it; stored as it came")
+
+
+def _hex(uuid: str) -> str:
+    return uuid.replace("-", "")
+
+
+def _problem(row: Row, judgment: JudgmentRecord, error: FieldError) -> tuple[str, int, str, str]:
+    where = f"judgments.{error.field}" if error.field else "judgments"
+    return row.file, row.record.line, where, f"{judgment.annotator}: {error.message}"

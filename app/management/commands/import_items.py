@@ -1,0 +1,121 @@
+"""Bring files of items, and the judgments in them, into a project."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import islice
+
+from django.db import transaction
+
+from annotations.items import prerender, readers
+from annotations.judging import importing
+from annotations.judging.imported_schema import shape_of
+from annotations.judging.importing import ImportReport
+from annotations.projects import setup
+from annotations.projects.models import Project
+from app.management.base import PlumblineCommand
+
+SLUG = re.compile(r"[-a-zA-Z0-9_]{1,80}")
+LOOKED_AT = 500
+SHOWN_ERRORS = 20
+
+
+class Command(PlumblineCommand):
+    help = (
+        "Import items, and any human or LM judgments in the files. Exit code 0: all went in; 1: some rows did "
+        "not; 2: nothing could be done."
+    )
+
+    def add_arguments(self, parser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("project", help="Slug of the project.")
+        parser.add_argument(
+            "files", nargs="+", metavar="FILE", help="Files of any supported format, also .gz."
+        )
+        parser.add_argument("--create", action="store_true", help="Make the project if there is none.")
+        parser.add_argument("--format", choices=sorted(readers.FORMATS), help="Do not sniff the format.")
+        parser.add_argument("--mapping", metavar="JSON", help='For tables: {"column": "role"}.')
+        parser.add_argument("--dry-run", action="store_true", help="Write nothing, report what would happen.")
+        parser.add_argument("--report", metavar="FILE", help="Write every error to this JSONL file.")
+        parser.add_argument("--no-render", action="store_true", help="Do not start rendering the texts.")
+        group = parser.add_mutually_exclusive_group()
+        group.add_argument("--wanted", type=int, metavar="N", help="People wanted for each new item.")
+        group.add_argument(
+            "--ask-again",
+            action="store_true",
+            help="Want as many people as the project's overlap beyond those whose judgments the file brings.",
+        )
+
+    def handle(self, *args, project: str, files: list[str], **options) -> None:
+        mapping = self._mapping(options["mapping"])
+        try:
+            if options["dry_run"] and not Project.objects.filter(slug=project).exists():
+                with transaction.atomic():  # the project that is made is gone with it
+                    report = self._import(project, files, mapping, options)
+                    transaction.set_rollback(True)
+            else:
+                report = self._import(project, files, mapping, options)
+        except (readers.UnknownFormat, ValueError) as error:
+            self.fail(str(error))
+        except OSError as error:
+            self.fail(f"{error.filename or 'file'}: {error.strerror or error}")
+        self._show(report, options["dry_run"])
+        self.finish(report.as_dict(), code=1 if report.invalid else 0)
+
+    def _import(self, slug: str, files: list[str], mapping: dict | None, options: dict) -> ImportReport:
+        wanted = importing.ImportOptions(
+            wanted=options["wanted"],
+            ask_again=options["ask_again"],
+            dry_run=options["dry_run"],
+            report_path=options["report"],
+        )
+        records = readers.read_many(files, options["format"], mapping)
+        project = Project.objects.filter(slug=slug).first()
+        if project is None:
+            project = self._create(slug, files, mapping, options)
+        report = importing.import_records(
+            project=project,
+            records=records,
+            options=wanted,
+            progress=lambda done: self.progress(done, None, "rows"),
+        )
+        if not options["no_render"] and not options["dry_run"] and (report.new or report.updated):
+            prerender.start_rendering(project=project)
+        return report
+
+    def _mapping(self, text: str | None) -> dict | None:
+        if text is None:
+            return None
+        try:
+            mapping = json.loads(text)
+        except ValueError as error:
+            self.fail(f"--mapping: expected JSON, {error}")
+        if not isinstance(mapping, dict) or not all(isinstance(value, str) for value in mapping.values()):
+            self.fail('--mapping: expected {"column": "role"}')
+        return mapping
+
+    def _create(self, slug: str, files: list[str], mapping: dict | None, options: dict) -> Project:
+        """Make the project from what the first rows of the files hold; fails without --create."""
+        if not options["create"]:
+            self.fail(f"No project {slug!r}; --create makes it.")
+        if not SLUG.fullmatch(slug):
+            self.fail(f"{slug!r}: a project's name here has letters, digits, - and _ only, at most 80.")
+        first = islice(readers.read_many(files, options["format"], mapping), LOOKED_AT)
+        shape = shape_of(row for _, row in first if isinstance(row, readers.Record))
+        name = slug.replace("-", " ").replace("_", " ").capitalize()
+        return setup.create_project(name=name, slug=slug, owner=None, definition=shape.design())
+
+    def _show(self, report: ImportReport, dry_run: bool) -> None:
+        would = "Would be: " if dry_run else ""
+        self.say(
+            f"{would}{report.new:,} new, {report.updated:,} updated, {report.duplicate:,} duplicate, "
+            f"{report.invalid:,} invalid; {report.judgments:,} judgments."
+        )
+        for note in report.notes:
+            self.say(f"Note: {note}")
+        for error in report.errors[:SHOWN_ERRORS]:
+            where = f"{error['file']}:{error['line']}" + (f" {error['field']}" if error["field"] else "")
+            self.stderr.write(f"{where}: {error['message']}")
+        if report.errors_total > SHOWN_ERRORS:
+            self.stderr.write(f"… and {report.errors_total - SHOWN_ERRORS:,} more; --report FILE writes all.")

@@ -1,0 +1,69 @@
+"""What a project holds, in values that two imports of the same files must agree on."""
+
+from __future__ import annotations
+
+from annotations.items.models import Item, Response
+from annotations.judging.models import Comparison, Judgment, LMCall, Score
+from annotations.judging.verify import ITEM_COUNTERS, verify_counts
+from annotations.projects.models import Annotator, TaskSchema
+
+
+def state(project) -> dict:
+    """Everything an import writes but keys and times of arrival, by identity; equal states are equal projects."""
+    items = Item.objects.filter(project=project)
+    judged = Judgment.objects.filter(project=project)
+    by_uuid = judged.values_list(
+        "uuid",
+        "item__content_hash",
+        "item__external_id",
+        "annotator__name",
+        "schema__sha256",
+        "outcome",
+        "answers",
+        "reason",
+        "probability",
+        "order_consistent",
+        "presented_order",
+        "propensity",
+        "supersedes__uuid",
+        "is_current",
+        "active_ms",
+        "wall_ms",
+        "meta",
+    )
+    identity = ("source", "external_id", "content_hash")
+    response = ("item__content_hash", "item__external_id", "index", "text", "model", "meta")
+    return {
+        "items": _sorted(
+            items.values_list(
+                *identity, "prompt", "context", "group", "meta", "wanted", "order_key", *ITEM_COUNTERS
+            )
+        ),
+        "copies": _sorted(items.values_list(*identity, "duplicate_of__external_id")),
+        "responses": _sorted(Response.objects.filter(item__project=project).values_list(*response)),
+        "annotators": _sorted(
+            Annotator.objects.filter(project=project).values_list("kind", "name", "meta", "n_judged")
+        ),
+        "schemas": _sorted(TaskSchema.objects.filter(project=project).values_list("origin", "sha256")),
+        "judgments": _sorted(by_uuid),
+        "comparisons": _sorted(_parts(Comparison, project, "first second aspect preference scale_max tie")),
+        "scores": _sorted(_parts(Score, project, "response attribute value scale_min scale_max")),
+        "calls": _sorted(_parts(LMCall, project, "order label raw reason meta")),
+    }
+
+
+def _parts(model, project, fields: str):
+    return model.objects.filter(judgment__project=project).values_list("judgment__uuid", *fields.split())
+
+
+def _sorted(rows) -> list[tuple]:
+    return sorted((tuple(row) for row in rows), key=repr)
+
+
+def counts(project) -> dict[str, int]:
+    """How many rows of each kind the project has."""
+    return {name: len(rows) for name, rows in state(project).items()}
+
+
+def assert_counted_right(project) -> None:
+    assert list(verify_counts(project=project)) == []
