@@ -32,7 +32,7 @@ def test_nobody_revokes_anothers_token(bob, charlie_client):
 
 
 def test_the_audit_log_shows_a_projects_acts_to_its_owner_only(alice_client, charlie_client, project, alice):
-    audit.record(actor=alice, action="plan.applied", scope=project.slug, target="plan 1", cost="3 EUR")
+    audit.record(actor=alice, action="plan.applied", scope=project.slug, target="plan 1", items=3)
     assert b"plan.applied" in alice_client.get(reverse("accounts:audit")).content
     assert b"plan.applied" not in charlie_client.get(reverse("accounts:audit")).content
 
