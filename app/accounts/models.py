@@ -42,11 +42,6 @@ class AuditEvent(models.Model):
             models.Index(fields=["scope", "-id"], name="audit_scope"),
         ]
 
-    @property
-    def facts(self) -> list[tuple[str, object]]:
-        """The details as pairs: a template that asked the dict for `items` would get a key of that name."""
-        return list(self.detail.items())
-
 
 class TokenLabel(models.Model):
     """What an API token is for, in its owner's words."""

@@ -82,11 +82,6 @@ class Job(models.Model):
         return min(1.0, self.done / self.total) if self.total else None
 
     @property
-    def result_facts(self) -> list[tuple[str, object]]:
-        """The result as pairs: a template that asked the dict for `items` would get a key of that name."""
-        return list(self.result.items()) if isinstance(self.result, dict) else []
-
-    @property
     def eta_seconds(self) -> int | None:
         """Seconds left at the pace so far, or None while it cannot be told."""
         if not (self.started_at and self.fraction and self.state == self.State.RUNNING):

@@ -103,6 +103,12 @@ def estimate(est: Mapping | None, digits: int = 2, percent: bool = False, unit: 
     return {"value": f"{value}{suffix}", "lo": lo, "hi": hi, "n": None if n is None else f"{n:,}"}
 
 
+@register.filter
+def pairs(facts: Mapping | None) -> list[tuple]:
+    """Give a dict's items; `{{ facts.items }}` would be the value of a key named so, and keys come from users."""
+    return list(facts.items()) if isinstance(facts, Mapping) else []
+
+
 @register.simple_tag
 def kind_badge(kind: str, name: str = "") -> SafeString:
     """Show who judged: a letter and a word in that kind's hue."""
