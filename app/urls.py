@@ -2,12 +2,17 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
 
 from app import system
+from app.web import api_docs
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
+    path("api/v1/", include("app.api_urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="api_schema"),
+    path("api/docs/", api_docs.docs, name="api_docs"),
     path("metrics", system.metrics, name="metrics"),
     path("system/health/", system.health, name="health"),
     path("", include("app.web.urls")),

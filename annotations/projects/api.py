@@ -11,11 +11,23 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from pydantic import ValidationError as DefinitionError
 from rest_framework.response import Response
 
-from app.web.api import SLUG, ApiView, FieldsQuery, PageQuery, in_path, invalid, many, one, page_of, parse, parse_query
+from app.web.api import (
+    SLUG,
+    ApiView,
+    FieldsQuery,
+    PageQuery,
+    in_path,
+    invalid,
+    many,
+    one,
+    page_of,
+    parse,
+    parse_query,
+)
 from app.web.problems import Problem
 
 from .access import annotator_for, project_for, projects_of
-from .models import Acknowledgement, Annotator, Guideline, Membership, Project
+from .models import Acknowledgement, Annotator, Guideline, Membership
 from .presets import PRESETS
 from .serializers import GuidelineResource, NewProject, ProjectResource, ProjectSummary
 from .setup import create_project
@@ -26,7 +38,9 @@ MADE = OpenApiParameter("Location", str, OpenApiParameter.HEADER, description="I
 
 def roles_of(user) -> dict[int, str]:
     """The person's role in each project they are a member of, by the project's key; site admins own them all."""
-    return {} if user.is_staff else dict(Membership.objects.filter(user=user).values_list("project_id", "role"))
+    return (
+        {} if user.is_staff else dict(Membership.objects.filter(user=user).values_list("project_id", "role"))
+    )
 
 
 def own_annotator(request, slug: str) -> Annotator:
@@ -61,7 +75,9 @@ class Projects(ApiView):
         except DefinitionError as error:
             raise invalid(_definition_errors(error)) from None
         except IntegrityError:
-            raise Problem(409, "The slug is taken", "Another project has this slug; choose another one.") from None
+            raise Problem(
+                409, "The slug is taken", "Another project has this slug; choose another one."
+            ) from None
         data = ProjectResource(project, context={"roles": roles_of(request.user)}).data
         return Response(data, status=201, headers={"Location": reverse("api:project", args=[project.slug])})
 
@@ -80,7 +96,8 @@ class ProjectDetail(ApiView):
     """One project."""
 
     @extend_schema(
-        tags=["projects"], summary="Read a project", parameters=[SLUG, FieldsQuery], responses=ProjectResource
+        tags=["projects"], summary="Read a project", parameters=[SLUG, FieldsQuery],
+        operation_id="projects_retrieve", responses=ProjectResource,
     )  # fmt: skip
     def get(self, request, slug):
         project = project_for(request, slug, at_least=ANNOTATOR)
@@ -109,7 +126,7 @@ class GuidelineAcknowledgement(ApiView):
     @extend_schema(
         tags=["guidelines"], summary="Say that you have read a version", request=None,
         parameters=[SLUG, in_path("version", "The version's number.", OpenApiTypes.INT)],
-        responses={204: OpenApiResponse(description="It is recorded.")},
+        operation_id="guidelines_acknowledge", responses={204: OpenApiResponse(description="It is recorded.")},
     )  # fmt: skip
     def post(self, request, slug, version):
         annotator = own_annotator(request, slug)

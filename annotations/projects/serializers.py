@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from app.web.api import Body, ObjectField, Resource, TextField, WholeNumberField
@@ -59,7 +60,8 @@ class ProjectResource(ProjectSummary):
     def get_guideline_version(self, project: Project) -> int | None:
         return project.guidelines.order_by("-number").values_list("number", flat=True).first()
 
-    def get_settings(self, project: Project) -> ProjectSettings | None:
+    @extend_schema_field(ProjectSettings(allow_null=True))
+    def get_settings(self, project: Project) -> dict | None:
         if RANK[self.get_role(project)] < RANK[Membership.Role.REVIEWER]:
             return None
         return ProjectSettings(project).data

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404
+from http import HTTPStatus
+
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
@@ -22,7 +22,16 @@ def _flatten(value: object, field: str = "") -> list[dict]:
         return [e for key, part in value.items() for e in _flatten(part, f"{field}.{key}".strip("."))]
     if isinstance(value, list):
         return [e for part in value for e in _flatten(part, field)]
-    return [{"field": field, "message": str(value)}]
+    return [_error(field, value)]
+
+
+def _error(field: object, message: object) -> dict:
+    """One error with everything it echoes made short and writable as UTF-8."""
+    return {"field": _writable(field)[:200], "message": _writable(message)[:500]}
+
+
+def _writable(value: object) -> str:
+    return str(value)[:2000].encode("utf-8", "backslashreplace").decode()
 
 
 def exception_handler(error: Exception, context: dict) -> Response | None:
@@ -30,20 +39,21 @@ def exception_handler(error: Exception, context: dict) -> Response | None:
     response = drf_handler(error, context)
     if response is None:
         return None
-    titles = {Http404: "Not found", PermissionDenied: "Not allowed"}
-    title = getattr(error, "title", titles.get(type(error)) or getattr(error, "default_detail", "Error"))
+    title = getattr(error, "title", HTTPStatus(response.status_code).phrase)
     errors = getattr(error, "errors", None)
     detail = ""
     if isinstance(error, exceptions.ValidationError):
         title, errors = "The request is not valid", _flatten(error.detail)
     elif isinstance(error, exceptions.APIException):
         detail = str(error.detail)
+    elif error.args:
+        detail = str(error.args[0])
     response.data = {
         "type": "about:blank",
-        "title": str(title),
+        "title": _writable(title),
         "status": response.status_code,
-        "detail": detail if detail != str(title) else "",
-        "errors": errors or [],
+        "detail": _writable(detail) if detail != str(title) else "",
+        "errors": [_error(each["field"], each["message"]) for each in errors or []],
     }
     response.content_type = "application/problem+json"
     return response

@@ -1,0 +1,218 @@
+"""Who may do what: every endpoint, every role; refused requests change nothing."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import get_resolver
+from rest_framework.test import APIClient
+
+from annotations.judging.models import Judgment
+from annotations.projects.models import Acknowledgement
+from annotations.projects.setup import add_guideline
+from app.jobs import runner
+from app.jobs.models import Job
+
+ROLES = ("alice", "researcher", "reviewer", "bob", "charlie", "anonymous")
+P = "/api/v1/projects/pairs"
+# name of the route → (method, path, body, status by role in the order of ROLES)
+MATRIX = {
+    "projects": [
+        ("get", "/api/v1/projects", None, (200, 200, 200, 200, 200, 401)),
+        ("post", "/api/v1/projects", {}, (400, 400, 400, 400, 400, 401)),
+    ],
+    "project": [("get", P, None, (200, 200, 200, 200, 404, 401))],
+    "guidelines": [("get", f"{P}/guidelines", None, (200, 200, 200, 200, 404, 401))],
+    "guideline_acknowledgement": [
+        ("post", f"{P}/guidelines/1/acknowledgement", None, (204, 204, 204, 204, 404, 401))
+    ],
+    "items": [("get", f"{P}/items", None, (200, 200, 200, 403, 404, 401))],
+    "item": [("get", f"{P}/items/ITEM", None, (200, 200, 200, 403, 404, 401))],
+    "imports": [("post", f"{P}/imports", "FILE", (202, 202, 403, 403, 404, 401))],
+    "next": [("post", f"{P}/next", None, (409, 409, 409, 409, 404, 401))],
+    "judgments": [
+        ("get", f"{P}/judgments", None, (200, 200, 200, 200, 404, 401)),
+        ("post", f"{P}/judgments", {}, (400, 400, 400, 400, 404, 401)),
+    ],
+    "judgment": [("get", f"{P}/judgments/JUDGMENT", None, (200, 200, 200, 200, 404, 401))],
+    "jobs": [("get", "/api/v1/jobs", None, (200, 200, 200, 200, 200, 401))],
+    "job": [("get", "/api/v1/jobs/JOB", None, (200, 200, 200, 404, 404, 401))],
+    "job_cancel": [("post", "/api/v1/jobs/JOB/cancel", None, (200, 200, 200, 404, 404, 401))],
+    "job_retry": [("post", "/api/v1/jobs/FAILED/retry", None, (202, 202, 202, 404, 404, 401))],
+    "none": [("get", "/api/v1/none", None, (404, 404, 404, 404, 404, 401))],
+}
+
+
+@pytest.fixture
+def world(alice, project, make_item, bob_api, answer):
+    """An item, Bob's judgment of it, a waiting and a failed job."""
+    item = make_item()
+    shown = bob_api.post(f"{P}/next").json()
+    body = answer(shown["assignment"])
+    assert bob_api.post(f"{P}/judgments", body, format="json").status_code == 201
+    add_guideline(project=project, text="Be fair.", actor=alice)
+    jobs = {
+        name: runner.start(kind="none.such", title="Work", args={}, scope="pairs", actor=alice).pk
+        for name in ("JOB", "FAILED")
+    }
+    runner.run(jobs["FAILED"])
+    return {"ITEM": item.pk, "JUDGMENT": body["id"], **jobs}
+
+
+def test_the_matrix_names_every_route():
+    [api] = [p for p in get_resolver().url_patterns if getattr(p, "app_name", "") == "api"]
+    assert {pattern.name for pattern in api.url_patterns} == set(MATRIX)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "role", "status"),
+    [
+        (method, path, body, role, status)
+        for rows in MATRIX.values()
+        for method, path, body, statuses in rows
+        for role, status in zip(ROLES, statuses, strict=True)
+    ],
+)
+def test_every_role_gets_its_answer(request, world, method, path, body, role, status):
+    api = APIClient() if role == "anonymous" else request.getfixturevalue(f"{role}_api")
+    for name, value in world.items():
+        path = path.replace(name, str(value))
+    before = (Judgment.objects.count(), Job.objects.count(), Acknowledgement.objects.count())
+    if body == "FILE":
+        file = SimpleUploadedFile("a.jsonl", b'{"id": "1", "prompt": "x", "responses": [{"text": "y"}]}\n')
+        response = api.post(path, {"file": file}, format="multipart")
+    else:
+        response = getattr(api, method)(path, body, format="json")
+    assert response.status_code == status, response.content
+    if status >= 400:
+        assert response["Content-Type"] == "application/problem+json"
+        assert response.json()["status"] == status
+        assert before == (Judgment.objects.count(), Job.objects.count(), Acknowledgement.objects.count())
+        states = Job.objects.filter(pk__in=[world["JOB"], world["FAILED"]]).values_list("state", flat=True)
+        assert sorted(states) == ["failed", "queued"]
+    if status == 401:
+        assert response["WWW-Authenticate"] == "Token"
+
+
+def test_nobody_answers_anothers_assignment_or_corrects_anothers_judgment(
+    world, alice_api, bob_api, answer, make_item
+):
+    make_item("Another one.")
+    bob_api.post(f"{P}/guidelines/1/acknowledgement")
+    assignment = bob_api.post(f"{P}/next").json()["assignment"]
+    refused = alice_api.post(f"{P}/judgments", answer(assignment), format="json")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "assignment")
+    correction = answer("", supersedes=world["JUDGMENT"])
+    correction.pop("assignment")
+    refused = alice_api.post(f"{P}/judgments", correction, format="json")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "supersedes")
+    taken = {**answer(assignment), "id": world["JUDGMENT"]}
+    assert bob_api.post(f"{P}/judgments", taken, format="json").status_code == 409
+    assert Judgment.objects.count() == 1
+
+
+def test_people_who_were_removed_get_404(world, bob_api, annotator):
+    annotator.status = "removed"
+    annotator.save()
+    assert bob_api.post(f"{P}/next").status_code == 404
+    assert bob_api.post(f"{P}/judgments", {}, format="json").status_code == 404
+
+
+def test_tokens_that_are_none_are_refused(world):
+    for credentials in ("Token x", f"Token {'a' * 64}", "Token", "Bearer x", "Token \xff"):
+        api = APIClient()
+        api.credentials(HTTP_AUTHORIZATION=credentials)
+        response = api.get(f"{P}/items")
+        assert (response.status_code, response["Content-Type"]) == (401, "application/problem+json"), (
+            credentials
+        )
+
+
+def test_a_session_writes_only_with_its_csrf_token(world, alice):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(alice)
+    assert client.get(f"{P}/items").status_code == 200
+    refused = client.post(f"/api/v1/jobs/{world['JOB']}/cancel")
+    assert (refused.status_code, refused["Content-Type"]) == (403, "application/problem+json")
+    assert "CSRF" in refused.json()["detail"]
+    assert Job.objects.get(pk=world["JOB"]).state == "queued"
+    client.get("/me/tokens/")
+    token = client.cookies["csrftoken"].value
+    done = client.post(
+        f"/api/v1/jobs/{world['JOB']}/cancel", content_type="application/json", headers={"X-CSRFToken": token}
+    )
+    assert done.status_code == 200, done.content
+    assert done.json()["state"] == "cancelled"
+
+
+def test_too_many_requests_are_told_to_wait(world, alice_api, monkeypatch):
+    from rest_framework.throttling import AnonRateThrottle, UserRateThrottle
+
+    monkeypatch.setattr(UserRateThrottle, "THROTTLE_RATES", {"user": "3/min", "anon": "2/min"})
+    monkeypatch.setattr(AnonRateThrottle, "THROTTLE_RATES", {"user": "3/min", "anon": "2/min"})
+    mine = [alice_api.get(P).status_code for _ in range(4)]
+    strange = [APIClient().get(P) for _ in range(3)]
+    assert mine == [200, 200, 200, 429]
+    assert [response.status_code for response in strange] == [401, 401, 429]
+    assert (strange[-1]["Content-Type"], strange[-1]["Retry-After"]) == ("application/problem+json", "60")
+
+
+SECRETS = ("model-0", "model-1", "gpt-secret", "dave", "Dave says no", "gold", "plan:7", "x-identity")
+
+
+def test_nothing_an_annotator_can_ask_for_breaks_the_blind(world, project, bob_api, make_item, answer):
+    """A model's vote, another person's answer, model names, metadata and routes never reach Bob."""
+    from annotations.items.models import Item
+    from annotations.judging.answers import Answer, Call, ComparisonAnswer, ScoreAnswer
+    from annotations.judging.submit import submit
+    from annotations.projects.models import Annotator
+
+    item = make_item("Blind?", ("one", "two"), external_id="x-identity", meta={"gold": "a"}, wanted=3)
+    Item.objects.filter(pk=item.pk).update(route="both", route_ref="plan:7")
+    scores = tuple(ScoreAnswer(r, a, 2, 0, 4) for r in (0, 1) for a in ("helpfulness", "correctness"))
+    uuids = []
+    for kind, name in (("lm", "gpt-secret"), ("human", "dave")):
+        other = Annotator.objects.create(project=project, kind=kind, name=name)
+        uuids.append(uuid.uuid4())
+        submit(
+            annotator=other, item_id=item.pk, schema_id=project.schema_id, uuid=uuids[-1], origin="import",
+            answer=Answer(
+                comparisons=(ComparisonAnswer(0, 1, "overall", -3, 3),), scores=scores,
+                reason=f"{name.title()} says no", calls=(Call(order="ab", raw="gpt-secret"),),
+            ),
+        )  # fmt: skip
+    bob_api.post(f"{P}/guidelines/1/acknowledgement")
+    shown = bob_api.post(f"{P}/next")
+    assert shown.json()["prompt"][0]["content"] == "Blind?"
+    answered = bob_api.post(f"{P}/judgments", answer(shown.json()["assignment"]), format="json")
+    assert answered.status_code == 201
+    answers = [shown, answered]
+    for query in ("", "?kind=lm", "?current=false", f"?item={item.pk}"):
+        answers.append(bob_api.get(f"{P}/judgments{query}"))
+    for path in (
+        P,
+        "/api/v1/projects",
+        f"{P}/guidelines",
+        "/api/v1/jobs",
+        f"{P}/items",
+        f"{P}/items/{item.pk}",
+    ):
+        answers.append(bob_api.get(path))
+    for other in uuids:
+        refused = bob_api.get(f"{P}/judgments/{other}")
+        assert refused.status_code == 404
+        taken = bob_api.post(
+            f"{P}/judgments", {**answer(shown.json()["assignment"]), "id": str(other)}, format="json"
+        )
+        assert taken.status_code == 409
+        answers += [refused, taken]
+    for response in answers:
+        for secret in SECRETS:
+            assert secret not in response.content.decode(), (secret, response.request["PATH_INFO"])
+    mine = bob_api.get(f"{P}/judgments").json()["results"]
+    assert len(mine) == 2
+    assert {judgment["order"] for judgment in mine} == {"displayed"}
+    assert not {"presented_order", "annotator", "propensity", "probability", "calls"} & set(mine[0])
