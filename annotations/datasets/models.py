@@ -21,7 +21,9 @@ class Snapshot(models.Model):
     number = models.PositiveIntegerField()
     state = models.CharField(max_length=8, choices=State.choices, default=State.BUILDING)
     query = models.JSONField(default=dict, help_text="What was asked for: filters, cut-off judgment id.")
-    versions = models.JSONField(default=dict, help_text="Schemas, guidelines, plans and releases in the rows.")
+    versions = models.JSONField(
+        default=dict, help_text="Schemas, guidelines, plans and releases in the rows."
+    )
     counts = models.JSONField(default=dict)
     path = models.CharField(max_length=300, blank=True, help_text="Of the rows, below MEDIA_ROOT.")
     sha256 = models.CharField(max_length=64, blank=True, help_text="Over the uncompressed rows.")
@@ -29,7 +31,9 @@ class Snapshot(models.Model):
     n_judgments = models.PositiveIntegerField(default=0)
     note = models.CharField(max_length=300, blank=True)
     job_id = models.UUIDField(null=True)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -56,5 +60,7 @@ class Export(models.Model):
     manifest = models.JSONField(default=dict)
     rows = models.PositiveIntegerField(default=0)
     job_id = models.UUIDField(null=True)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
