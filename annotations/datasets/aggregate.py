@@ -1,0 +1,218 @@
+"""An item's final label: what people decided where people judged it, else what the language models did.
+
+Pure: native items (dicts) in, labels out. A vote is one annotator's signed preference for a pair: negative = the
+first is better, 0 = a tie. Votes are taken as given, in steps of their own scale (a plain label is one step).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import copysign, floor
+from typing import Any
+
+KINDS = ("human", "lm")
+METHODS = ("majority", "mean", "three_most_similar")
+TIES = ("drop", "keep", "soft")
+PRIMARY = ("overall", "helpfulness")
+RANK, THUMB = "rank", "thumb"
+WIDEST_SPREAD = 2  # of the three most similar votes; beyond it the annotators do not agree
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """The aggregate of one pair of responses in one aspect."""
+
+    first: int
+    second: int
+    kind: str
+    """Whose votes: `human` or `lm`."""
+    origin: str
+    """What the votes were: `direct` comparisons, or derived from a `ranking` or from `rating`s."""
+    votes: tuple[int, int, int]
+    """How many said first, tie, second."""
+    verdict: str
+    """`first`, `second`, `tie`, or `disagreement` where three_most_similar finds no three that agree."""
+    strength: float
+    """Signed aggregate in steps of the scale, negative = first better."""
+    soft: float
+    """P(second better) from the votes, ties half, smoothed; see `soft_label`."""
+
+    def margin(self) -> float:
+        """Steps by which the verdict's response is better; 0 where the mean does not support the majority."""
+        if self.verdict == "first":
+            return max(0.0, -self.strength)
+        return max(0.0, self.strength) if self.verdict == "second" else 0.0
+
+
+def soft_label(first: float, tie: float, second: float, smoothing: float = 0.0) -> float:
+    """α = (wins + ½ ties + λ) / (n + 2λ), with wins of the second and λ = `smoothing`; ½ without any vote."""
+    n = first + tie + second + 2 * smoothing
+    return (second + 0.5 * tie + smoothing) / n if n else 0.5
+
+
+def three_most_similar(votes: Sequence[float]) -> tuple[float, ...]:
+    """The three votes with the smallest spread, then the smallest variance, then given earliest.
+
+    HelpSteer2-Preference's aggregation, whose tie-breaks are ours. Fewer than four votes are returned whole.
+    Sorted neighbours suffice: any other three with the same extremes hold the same values.
+    """
+    if len(votes) <= 3:
+        return tuple(votes)
+    ordered = sorted(votes)
+    windows = {tuple(ordered[start : start + 3]) for start in range(len(votes) - 2)}
+    return min(
+        windows,
+        key=lambda window: (window[2] - window[0], _variance(window), _earliest(votes, window)),
+    )
+
+
+def _earliest(votes: Sequence[float], values: tuple[float, ...]) -> list[int]:
+    """The earliest places that hold these values."""
+    places = []
+    for value in set(values):
+        places += [place for place, vote in enumerate(votes) if vote == value][: values.count(value)]
+    return sorted(places)
+
+
+def _variance(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return round(sum((value - mean) ** 2 for value in values), 9)
+
+
+def half_away(value: float) -> int:
+    """The nearest whole number, halves away from zero."""
+    return int(copysign(floor(abs(value) + 0.5), value))
+
+
+def current_judgments(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """An item's answered judgments of people and models that nothing supersedes, oldest first."""
+    judgments = item["judgments"]
+    superseded = {judgment["supersedes"] for judgment in judgments}
+    kept = [
+        judgment
+        for judgment in judgments
+        if judgment["outcome"] == "answered"
+        and judgment["kind"] in KINDS
+        and judgment["id"] not in superseded
+    ]
+    if len(kept) > 1:
+        kept.sort(key=lambda judgment: (judgment["created_at"], judgment["id"]))
+    return kept
+
+
+def votes_of(
+    item: dict[str, Any], *, aspect: str = "overall", judged_by: str = "final"
+) -> Iterator[tuple[tuple[int, int], str, str, list[float]]]:
+    """Yield (pair, kind, origin, votes oldest first) for each pair of responses that somebody judged.
+
+    Direct comparisons in the aspect come first; an item without any yields pairs from rankings, and failing those
+    from ratings. Per pair the people's votes, else the models'; `judged_by` `human` or `lm` takes only theirs.
+    """
+    kinds = KINDS if judged_by == "final" else (judged_by,)
+    judgments = [judgment for judgment in current_judgments(item) if judgment["kind"] in kinds]
+    for origin, votes in (("direct", _direct), ("ranking", _from_ranks), ("rating", _from_ratings)):
+        pairs: dict[tuple[int, int], dict[str, list[float]]] = {}
+        for judgment in judgments:
+            kind = judgment["kind"]
+            for pair, vote in votes(judgment, aspect):
+                pairs.setdefault(pair, {}).setdefault(kind, []).append(vote)
+        if pairs:
+            for pair, by_kind in sorted(pairs.items()):
+                kind = next(kind for kind in kinds if kind in by_kind)
+                yield pair, kind, origin, by_kind[kind]
+            return
+
+
+def _direct(judgment: dict[str, Any], aspect: str) -> list[tuple[tuple[int, int], float]]:
+    return [
+        ((row["first"], row["second"]), 0 if row["tie"] is not None else row["preference"])
+        for row in judgment["comparisons"]
+        if row["aspect"] == aspect
+    ]
+
+
+def _from_ranks(judgment: dict[str, Any], aspect: str) -> Iterator[tuple[tuple[int, int], float]]:
+    ranks = {row["response"]: -row["value"] for row in judgment["scores"] if row["attribute"] == RANK}
+    yield from _signs(ranks)
+
+
+def _from_ratings(judgment: dict[str, Any], aspect: str) -> Iterator[tuple[tuple[int, int], float]]:
+    by_name: dict[str, dict[int, float]] = defaultdict(dict)
+    for row in judgment["scores"]:
+        if row["attribute"] not in (RANK, THUMB):
+            by_name[row["attribute"]][row["response"]] = row["value"]
+    for name in (aspect, *PRIMARY):
+        if name in by_name:
+            yield from _signs(by_name[name])
+            return
+
+
+def _signs(merits: dict[int, float]) -> Iterator[tuple[tuple[int, int], float]]:
+    for first, second in combinations(sorted(merits), 2):
+        difference = merits[second] - merits[first]
+        yield (first, second), (difference > 0) - (difference < 0)
+
+
+def aggregate(votes: Sequence[float], method: str = "majority") -> tuple[str, float]:
+    """(verdict, signed strength) of one pair's votes, oldest first; see `Label`. Raises ValueError for a method."""
+    if method not in METHODS:
+        raise ValueError(f"method {method!r}: expected one of {', '.join(METHODS)}")
+    mean = sum(votes) / len(votes)
+    if method == "majority":
+        first, _, second = count_votes(votes)
+        return _words(second - first), mean
+    if method == "mean":
+        return _words(mean), mean
+    kept = three_most_similar(votes)
+    strength = half_away(sum(kept) / len(kept))
+    if max(kept) - min(kept) > WIDEST_SPREAD:
+        return "disagreement", strength
+    return _words(strength), strength
+
+
+def count_votes(votes: Sequence[float]) -> tuple[int, int, int]:
+    """How many votes say first, tie, second."""
+    first = second = 0
+    for vote in votes:
+        if vote < 0:
+            first += 1
+        elif vote > 0:
+            second += 1
+    return first, len(votes) - first - second, second
+
+
+def _words(signed: float) -> str:
+    return "first" if signed < 0 else "second" if signed > 0 else "tie"
+
+
+def label_pairs(
+    item: dict[str, Any],
+    *,
+    aspect: str = "overall",
+    method: str = "majority",
+    ties: str = "drop",
+    smoothing: float = 0.0,
+    judged_by: str = "final",
+) -> list[Label]:
+    """The item's labelled pairs in canonical order.
+
+    `ties` decides about pairs without a verdict (ties and disagreements): `drop` leaves them out, `keep` keeps
+    them, `soft` keeps them too and turns disagreement into a tie, for learners that use `soft` alone.
+    """
+    if ties not in TIES:
+        raise ValueError(f"ties {ties!r}: expected one of {', '.join(TIES)}")
+    labels = []
+    for (first, second), kind, origin, votes in votes_of(item, aspect=aspect, judged_by=judged_by):
+        verdict, strength = aggregate(votes, method)
+        if verdict in ("tie", "disagreement"):
+            if ties == "drop":
+                continue
+            if ties == "soft":
+                verdict = "tie"
+        counts = count_votes(votes)
+        soft = soft_label(*counts, smoothing)
+        labels.append(Label(first, second, kind, origin, counts, verdict, strength, soft))
+    return labels
