@@ -1,0 +1,261 @@
+"""Writing a snapshot in a format: one file per split, a card, a manifest; and the files people may fetch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+from django.conf import settings
+from django.db import transaction
+from django.urls import reverse
+from pydantic_core import from_json
+
+from annotations.projects.models import Annotator
+from app.accounts import audit
+from app.jobs import runner
+
+from . import formats, snapshots, splits, writers
+from .card import card
+from .files import sha256_of, written_folder
+from .formats import FORMATS, Conversion
+from .models import Export, Snapshot
+from .rows import RESERVED, moment
+
+MANIFEST, CARD = "manifest.json", "README.md"
+REPORT_EVERY = 1000  # items
+LINE_ENDS = tuple((f'"split":"{name}"}}}}\n'.encode(), name) for name in splits.SPLITS)
+
+Report = Callable[[int, int], None]
+
+
+def start_export(
+    *, snapshot: Snapshot, actor, format: str, container: str | None = None, options: dict | None = None
+) -> tuple[Export, bool]:
+    """Start writing an export; returns it, and False if the same export stands already or is being written.
+
+    Raises BadOption for settings nobody knows, NotReady for a snapshot that is not ready.
+    """
+    container, checked = formats.check_options(format, container, options or {})
+    if snapshot.state != Snapshot.State.READY:
+        raise snapshots.NotReady(
+            f"{snapshot.public_id} is {snapshot.get_state_display().lower()}, not ready."
+        )
+    project = snapshot.project
+    with transaction.atomic():
+        same = Export.objects.filter(snapshot=snapshot, format=format, container=container).exclude(
+            state=Export.State.FAILED
+        )
+        # Names may change, so an export with names is always written anew.
+        known = next(
+            (row for row in same if row.options == checked and checked.get("annotators") != "name"), None
+        )
+        if known is not None:
+            return known, False
+        export = Export.objects.create(
+            snapshot=snapshot,
+            format=format,
+            container=container,
+            options=checked,
+            created_by=actor if actor is not None and actor.is_authenticated else None,
+        )
+        job = runner.start(
+            kind="datasets.export",
+            title=f"Export snapshot {snapshot.number} as {FORMATS[format].label}",
+            args={"export_id": export.pk},
+            scope=project.slug,
+            actor=actor,
+            result_url=reverse("datasets:detail", args=[project.slug, snapshot.number]),
+        )
+        export.job_id = job.pk
+        export.save(update_fields=["job_id"])
+        audit.record(
+            actor=actor,
+            action="export.started",
+            scope=project.slug,
+            target=snapshot.public_id,
+            format=format,
+            container=container,
+            options=checked,
+        )
+    return export, True
+
+
+def build(export: Export, *, report: Report | None = None) -> Export:
+    """Write the export's files and mark it ready; after any error it is marked failed and no file is left.
+
+    Idempotent, like `snapshots.build`. Raises SnapshotDamaged where the snapshot is not what was frozen.
+    """
+    folder = folder_of(export)
+    if export.state == Export.State.READY and (folder / MANIFEST).exists():
+        return export
+    Export.objects.filter(pk=export.pk).update(state=Export.State.BUILDING)
+    try:
+        manifest = write_export(
+            snapshot=export.snapshot,
+            format=export.format,
+            container=export.container,
+            options=export.options,
+            folder=folder,
+            replace=True,
+            report=report,
+        )
+    except runner.JobLost:
+        raise  # another worker writes it now
+    except BaseException:
+        Export.objects.filter(pk=export.pk).update(state=Export.State.FAILED)
+        raise
+    Export.objects.filter(pk=export.pk).update(
+        state=Export.State.READY,
+        path=str(folder.relative_to(settings.MEDIA_ROOT)),
+        manifest=manifest,
+        rows=manifest["rows"],
+    )
+    export.refresh_from_db()
+    return export
+
+
+def write_export(
+    *,
+    snapshot: Snapshot,
+    format: str,
+    folder: Path,
+    container: str | None = None,
+    options: dict | None = None,
+    replace: bool = False,
+    report: Report | None = None,
+) -> dict:
+    """Write the snapshot into a new folder and return the manifest; the same bytes every time.
+
+    The folder appears whole or not at all. Memory does not grow with rows. Raises BadOption, NotReady,
+    SnapshotDamaged (after which nothing was written), OSError.
+    """
+    container, checked = formats.check_options(format, container, options or {})
+    lines = snapshots.open_lines(snapshot)
+    conversion = Conversion(checked, _names(snapshot) if checked.get("annotators") == "name" else {})
+    with written_folder(folder, replace=replace) as part:
+        (part / "data").mkdir()
+        rows_of_files = _write_rows(lines, part, format, container, conversion, snapshot, report)
+        files = [
+            {
+                "path": name,
+                "split": split,
+                "sha256": sha256_of(part / name),
+                "rows": rows,
+                "bytes": (part / name).stat().st_size,
+            }
+            for split, name, rows in rows_of_files
+        ]
+        manifest = {
+            "plumbline_export": 1,
+            "snapshot": snapshot.public_id,
+            "snapshot_sha256": snapshot.sha256,
+            "format": format,
+            "container": container,
+            "options": checked,
+            "rows": sum(entry["rows"] for entry in files),
+            "files": files,
+            "dropped": dict(sorted(conversion.dropped.items())),
+            "frozen": {
+                "title": snapshot.project.name,
+                "project": snapshot.project.slug,
+                "number": snapshot.number,
+                "created_at": moment(snapshot.created_at),
+                "query": snapshot.query,
+                "items": snapshot.n_items,
+                "judgments": snapshot.n_judgments,
+                "counts": snapshot.counts,
+                "versions": snapshot.versions,
+                "split": {
+                    "salt": splits.SALT,
+                    "shares": dict(zip(splits.SPLITS, splits.SHARES, strict=True)),
+                },
+            },
+            "code": {"plumbline": snapshots.code_version()}
+            | ({"pyarrow": pa.__version__} if container == "parquet" else {}),
+        }
+        readme = card(manifest)
+        (part / CARD).write_text(readme)
+        files.append({"path": CARD, "split": None, "sha256": sha256_of(part / CARD), "rows": 0,
+                      "bytes": len(readme.encode())})  # fmt: skip
+        (part / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
+    return manifest
+
+
+def _write_rows(
+    lines: Iterator[bytes],
+    part: Path,
+    format: str,
+    container: str,
+    conversion: Conversion,
+    snapshot: Snapshot,
+    report: Report | None,
+) -> list[tuple[str, str, int]]:
+    """Write one file per split that has rows; (split, path, rows) in the order of the splits."""
+    known = FORMATS[format]
+    open_files: dict[str, writers.Writer] = {}
+
+    def writer_of(split: str) -> writers.Writer:
+        if split not in open_files:
+            path = part / file_name(split, container)
+            open_files[split] = writers.open_writer(path, known, container, conversion.options)
+        return open_files[split]
+
+    as_it_is = format == "native" and container.startswith("jsonl") and not conversion.names
+    try:
+        for count, line in enumerate(lines, start=1):
+            if as_it_is:
+                writer_of(split_of_line(line)).write_line(line)
+            else:
+                item = from_json(line)
+                for row in known.rows(item, conversion):
+                    writer_of(item[RESERVED]["split"]).write(row)
+            if report and count % REPORT_EVERY == 0:
+                report(count, snapshot.n_items)
+    finally:
+        for writer in open_files.values():
+            writer.close()
+    if report:
+        report(snapshot.n_items, snapshot.n_items)
+    return [
+        (split, file_name(split, container), open_files[split].rows)
+        for split in splits.SPLITS
+        if split in open_files
+    ]
+
+
+def split_of_line(line: bytes) -> str:
+    """The split of a snapshot's line, which ends with it: no need to parse what is copied as it is."""
+    for end, name in LINE_ENDS:
+        if line.endswith(end):
+            return name
+    return from_json(line)[RESERVED]["split"]
+
+
+def file_name(split: str, container: str) -> str:
+    """The file of a split, as dataset loaders expect it to be named."""
+    return f"data/{split}-00000-of-00001.{container}"
+
+
+def _names(snapshot: Snapshot) -> dict[str, str]:
+    """Pseudonym → name of the project's people. Names live in this table alone, so erasing one reaches every export."""
+    people = Annotator.objects.filter(project=snapshot.project_id, kind=Annotator.Kind.HUMAN)
+    return {str(pseudonym): name for pseudonym, name in people.values_list("pseudonym", "name")}
+
+
+def folder_of(export: Export) -> Path:
+    """Where the export's files are, or will be."""
+    return Path(settings.MEDIA_ROOT) / "exports" / export.snapshot.public_id / str(export.pk)
+
+
+def file_of(export: Export, name: str) -> tuple[Path, str] | None:
+    """(path, sha256) of a file of the export, or None: only names that its manifest lists are looked up at all."""
+    if export.state != Export.State.READY:
+        return None
+    if name == MANIFEST:
+        path = folder_of(export) / MANIFEST
+        return (path, sha256_of(path)) if path.is_file() else None
+    entry = next((entry for entry in export.manifest["files"] if entry["path"] == name), None)
+    path = folder_of(export) / name
+    return (path, entry["sha256"]) if entry is not None and path.is_file() else None

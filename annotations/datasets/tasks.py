@@ -1,0 +1,35 @@
+"""Jobs of datasets: freeze a snapshot, write an export."""
+
+from __future__ import annotations
+
+from app.jobs.runner import JobContext, JobFailed, handler
+
+from . import export, snapshots
+from .models import Export, Snapshot
+
+
+@handler("datasets.snapshot")
+def freeze(job: JobContext, *, snapshot_id: int) -> dict:
+    """Write the rows of one snapshot."""
+    snapshot = Snapshot.objects.select_related("project").filter(pk=snapshot_id).first()
+    if snapshot is None:
+        raise JobFailed("This snapshot is gone.")
+    snapshot = snapshots.build(
+        snapshot, report=lambda done, total: job.report(done, total, f"{done:,} of {total:,} items written")
+    )
+    return {"snapshot": snapshot.public_id, "sha256": snapshot.sha256, "rows": snapshot.n_items}
+
+
+@handler("datasets.export")
+def write_export(job: JobContext, *, export_id: int) -> dict:
+    """Write the files of one export."""
+    found = Export.objects.select_related("snapshot__project").filter(pk=export_id).first()
+    if found is None:
+        raise JobFailed("This export is gone.")
+    try:
+        found = export.build(
+            found, report=lambda done, total: job.report(done, total, f"{done:,} of {total:,} items read")
+        )
+    except (snapshots.SnapshotDamaged, snapshots.NotReady) as error:
+        raise JobFailed(str(error))
+    return {"snapshot": found.snapshot.public_id, "rows": found.rows, "files": len(found.manifest["files"])}
