@@ -1,2 +1,16 @@
+"""Datasets' pages and files."""
+
+from django.urls import path
+
+from . import views
+
 app_name = "datasets"
-urlpatterns: list = []
+urlpatterns = [
+    path("p/<slug:slug>/datasets/", views.dataset_list, name="list"),
+    path("p/<slug:slug>/datasets/new/", views.snapshot_new, name="new"),
+    path("p/<slug:slug>/datasets/<int:number>/", views.snapshot_detail, name="detail"),
+    path("p/<slug:slug>/datasets/<int:number>/export/", views.export_new, name="export"),
+    path("p/<slug:slug>/datasets/files/<int:pk>/<path:name>", views.download, name="download"),
+    path("p/<slug:slug>/datasets/links/<int:pk>/<path:name>", views.link, name="link"),
+    path("datasets/shared/<str:token>/", views.shared, name="shared"),
+]
