@@ -29,6 +29,7 @@ from . import dry_run, importing, uploads
 from .import_forms import FileForm, mapping_form
 
 STARTED_KEY = "started"
+FIT_ROWS = 200  # rows whose number of responses must fit the preset
 IMPORT_KIND = "judging.import"
 STEPS = ("Name and file", "Check the file", "Task", "People")
 
@@ -139,7 +140,10 @@ def _checked_file(request: HttpRequest, draft: uploads.Draft, project: Project |
 def new_task(request: HttpRequest, draft) -> HttpResponse:
     """Step 3: what is asked, of how many people, by which guidelines."""
     kept = _draft_or_404(request, draft)
-    form = TaskForm(request.POST or None, initial=kept.task or {"preset": _fitting_preset(kept)})
+    summary = _first_rows(kept)
+    form = TaskForm(request.POST or None, initial=kept.task or {"preset": _fitting_preset(summary)})
+    if form.is_valid():
+        _check_fit(form, summary)
     if request.method == "POST" and form.is_valid():
         kept.task = form.cleaned_data
         uploads.save_draft(request.session, kept)
@@ -159,17 +163,30 @@ def new_task(request: HttpRequest, draft) -> HttpResponse:
     return render(request, "projects/new_task.html", context, status=400 if form.errors else 200)
 
 
-def _fitting_preset(draft: uploads.Draft) -> str:
-    """A preset that fits the number of responses in the file."""
+def _first_rows(draft: uploads.Draft) -> dry_run.Summary:
+    """What the first rows of the draft's file hold; empty without a file, or if it cannot be read as mapped."""
     if not draft.file:
-        return "strength7"
+        return dry_run.Summary()
     try:
-        summary = dry_run.look_through(draft, None, limit=50)
-    except UnknownFormat:
-        return "strength7"
+        return dry_run.look_through(draft, None, limit=FIT_ROWS)
+    except UnknownFormat as error:
+        return dry_run.Summary(unusable=error.message)
+
+
+def _fitting_preset(summary: dry_run.Summary) -> str:
+    """A preset that fits the number of responses in the file."""
     if summary.most == 1:
         return "ratings"
     return "ranking" if summary.most > 2 else "strength7"
+
+
+def _check_fit(form: TaskForm, summary: dry_run.Summary) -> None:
+    """Refuse a preset that asks about more or fewer responses than the file's items have."""
+    asked = Definition.model_validate(presets.PRESETS[form.cleaned_data["preset"]]).responses
+    if summary.most and not asked.min <= summary.fewest <= summary.most <= asked.max:
+        low, high = summary.fewest, summary.most
+        have = f"{low} to {high} responses" if low != high else f"{low} response{'s' if low > 1 else ''}"
+        form.add_error("preset", f"The items of your file have {have}: choose a task that fits them.")
 
 
 @login_required

@@ -185,7 +185,7 @@ def snippet(item: Item) -> str:
     prompt = item.prompt
     text = prompt_text(prompt[-1:]).split(": ", 1)[-1] if isinstance(prompt, list) else str(prompt)
     text = " ".join(text[: 4 * SNIPPET].split())
-    return text if len(text) <= SNIPPET else text[: SNIPPET - 1] + "…"
+    return text if len(text) <= SNIPPET else text[: SNIPPET - 1].rstrip(" .") + "…"
 
 
 def labels_of(items: list[Item]) -> dict[int, FinalLabel]:

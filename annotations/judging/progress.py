@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from django.core.cache import cache
 from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
@@ -83,11 +83,16 @@ def progress_of(projects: Iterable[Project]) -> dict[int, Progress]:
     if missing:
         began = time.monotonic()
         fresh = _count(missing)
-        keep = min(KEPT_LONGEST, int(KEPT_FACTOR * (time.monotonic() - began)))
-        if keep >= 2:
-            cache.set_many({f"progress:{pk}": value for pk, value in fresh.items()}, keep)
+        _keep({f"progress:{pk}": value for pk, value in fresh.items()}, time.monotonic() - began)
         found |= fresh
     return found
+
+
+def _keep(values: dict, seconds: float) -> None:
+    """Keep what took `seconds` to find for 30 times as long; what was quick is found anew each time."""
+    keep = min(KEPT_LONGEST, int(KEPT_FACTOR * seconds))
+    if keep >= 2:
+        cache.set_many(values, keep)
 
 
 def _count(project_ids: list[int]) -> dict[int, Progress]:
@@ -158,10 +163,21 @@ def judgments_a_day(project: Project, *, today: date | None = None) -> Plot | No
     Looks at the latest 20,000 judgments at most, so it costs the same at any size. None if there are none.
     """
     today = today or timezone.now().date()
+    key = f"judgments-a-day:{project.pk}:{today}"
+    plot = cache.get(key)
+    if plot is None:
+        began = time.monotonic()
+        plot = _draw_judgments_a_day(project, today)
+        _keep({key: plot}, time.monotonic() - began)
+    return plot
+
+
+def _draw_judgments_a_day(project: Project, today: date) -> Plot | None:
     first = today - timedelta(days=DAYS - 1)
     ids = Judgment.objects.filter(project=project).order_by("-pk").values_list("pk", flat=True)
     oldest = ids[LATEST - 1 : LATEST].first()
-    judgments = Judgment.objects.filter(project=project, created_at__date__gte=first)
+    since = datetime.combine(first, datetime.min.time(), tzinfo=UTC)
+    judgments = Judgment.objects.filter(project=project, created_at__gte=since)
     if oldest is not None:
         judgments = judgments.filter(pk__gte=oldest)
     counts: dict[tuple[bool, date], int] = {}

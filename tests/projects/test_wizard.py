@@ -197,3 +197,16 @@ def test_a_project_may_start_empty(alice_client):
     done = step(alice_client.post(people, {"role": "annotator"}))
     assert "It is still empty" in alice_client.get(done).content.decode()
     assert Job.objects.count() == 0
+
+
+def test_a_task_must_fit_the_files_responses(alice_client):
+    rows = [{"id": "1", "prompt": "Q", "responses": [{"text": "Only one."}]}]
+    check = step(alice_client.post(reverse("projects:new"), {"name": "Singles", "file": jsonl(rows)}))
+    task = step(alice_client.post(check, {"next": "1"}))
+    assert 'value="ratings" checked' in alice_client.get(task).content.decode()
+    response = alice_client.post(task, {"preset": "strength7", "overlap": "1", "guidelines": ""})
+    assert response.status_code == 400
+    assert (
+        "The items of your file have 1 response: choose a task that fits them." in response.content.decode()
+    )
+    step(alice_client.post(task, {"preset": "thumbs", "overlap": "1", "guidelines": ""}))
