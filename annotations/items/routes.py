@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Case, F, Q, SmallIntegerField, Value, When
 from django.db.models.functions import Cast, Greatest
 
@@ -50,27 +50,33 @@ def set_routes(*, project: Project, settings: Iterable[RouteSetting], ref: str) 
     cursors start over, since priorities changed. Raises ValueError for a propensity outside [0, 1].
     """
     ordered = sorted(settings, key=lambda setting: setting.item_id)
+    for setting in ordered:
+        if not 0 <= setting.human_propensity <= 1:
+            raise ValueError(
+                f"item {setting.item_id}: human_propensity {setting.human_propensity}, expected 0 to 1"
+            )
     changed = 0
     for start in range(0, len(ordered), BATCH):
-        batch = {setting.item_id: setting for setting in ordered[start : start + BATCH]}
-        items = (
-            Item.objects.filter(project=project, pk__in=batch).order_by("pk").select_for_update().only("pk")
-        )
-        rows = list(items)
-        for item in rows:
-            setting = batch[item.pk]
-            if not 0 <= setting.human_propensity <= 1:
-                raise ValueError(
-                    f"item {item.pk}: human_propensity {setting.human_propensity}, expected 0 to 1"
-                )
-            item.route, item.route_ref = setting.route, ref[:80]
-            item.human_propensity, item.is_audit = (
-                setting.human_propensity,
-                setting.is_audit,
-            )
-            item.priority, item.wanted = setting.priority, setting.wanted
-        Item.objects.bulk_update(rows, FIELDS, batch_size=100)
-        Item.objects.filter(pk__in=[item.pk for item in rows]).update(open_slots=open_slots_expression())
-        changed += len(rows)
+        batch = ordered[start : start + BATCH]
+        items = Item.objects.filter(project=project, pk__in=[setting.item_id for setting in batch])
+        known = set(items.order_by("pk").select_for_update().values_list("pk", flat=True))
+        _write([setting for setting in batch if setting.item_id in known], ref[:80])
+        items.update(open_slots=open_slots_expression())
+        changed += len(known)
     Project.objects.filter(pk=project.pk).update(queue_epoch=F("queue_epoch") + 1)
     return changed
+
+
+def _write(settings: list[RouteSetting], ref: str) -> None:
+    """Write the columns of items locked by the caller, by one prepared UPDATE.
+
+    100,000 items take seconds so; bulk_update needed six minutes, during which SQLite lets nobody else write.
+    """
+    table = connection.ops.quote_name(Item._meta.db_table)
+    columns = ", ".join(f"{connection.ops.quote_name(name)} = %s" for name in FIELDS)
+    rows = [
+        (s.route, ref, float(s.human_propensity), s.is_audit, s.priority, s.wanted, s.item_id)
+        for s in settings
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(f"UPDATE {table} SET {columns} WHERE id = %s", rows)  # noqa: S608  fixed names

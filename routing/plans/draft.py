@@ -131,7 +131,7 @@ def _start(plan: RoutingPlan, actor) -> None:
 def build_plan(plan: RoutingPlan, report: Report = silent) -> RoutingPlan:
     """Decide every item of a plan in state `building` or `failed`; the plan becomes a draft.
 
-    Starts over from the top if it was interrupted. Memory: about 100 bytes per item, no texts. `report` is called
+    Starts over from the top if it was interrupted. Memory: a few hundred bytes per item, no texts. `report` is called
     between batches and may raise to stop. Raises PlanError, which marks the plan failed.
     """
     if plan.state not in {plan.State.BUILDING, plan.State.FAILED}:
