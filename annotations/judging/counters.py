@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from django.db.models import F
 
@@ -11,6 +11,7 @@ from annotations.items.bulk_insert import add_to
 from annotations.items.models import Item
 from annotations.items.routes import open_slots_expression
 from annotations.projects.models import Annotator
+from app.web.prepared import PreparedUpdate
 
 from .models import Judgment
 
@@ -65,25 +66,53 @@ def presented(order: str) -> Change:
 
 def apply(item_ids: Iterable[int], change: Change) -> None:
     """Add the change to these items in one UPDATE, and recompute their open slots."""
-    Item.objects.filter(pk__in=list(item_ids)).update(
-        n_human=F("n_human") + change.humans,
-        n_lm=F("n_lm") + change.models,
-        n_skipped=F("n_skipped") + change.skipped,
-        n_flagged=F("n_flagged") + change.flagged,
-        n_leased=F("n_leased") + change.leases,
-        n_forward=F("n_forward") + change.forward,
-        n_reversed=F("n_reversed") + change.reversed,
-        open_slots=open_slots_expression(humans=change.humans, leases=change.leases),
+    ids = list(item_ids)
+    values = {**asdict(change), "taken": change.humans + change.leases}
+    if len(ids) == 1:
+        _APPLY_TO_ONE.run(item=ids[0], **values)
+    else:
+        Item.objects.filter(pk__in=ids).update(**_changes(**values))
+
+
+def _changes(
+    humans: int, models: int, skipped: int, flagged: int, leases: int, forward: int, reversed: int, taken: int
+) -> dict:
+    """What `update` takes; `taken` = humans + leases, the slots that are used up."""
+    return {
+        "n_human": F("n_human") + humans,
+        "n_lm": F("n_lm") + models,
+        "n_skipped": F("n_skipped") + skipped,
+        "n_flagged": F("n_flagged") + flagged,
+        "n_leased": F("n_leased") + leases,
+        "n_forward": F("n_forward") + forward,
+        "n_reversed": F("n_reversed") + reversed,
+        "open_slots": open_slots_expression(humans=taken),
+    }
+
+
+_APPLY_TO_ONE = PreparedUpdate(
+    lambda item, humans, models, skipped, flagged, leases, forward, reversed, taken: (
+        Item.objects.filter(pk=item),
+        _changes(humans, models, skipped, flagged, leases, forward, reversed, taken),
     )
+)
+_COUNT_FOR_ANNOTATOR = PreparedUpdate(
+    lambda annotator, judged, forward, reversed: (
+        Annotator.objects.filter(pk=annotator),
+        {
+            "n_judged": F("n_judged") + judged,
+            "n_forward": F("n_forward") + forward,
+            "n_reversed": F("n_reversed") + reversed,
+        },
+    )
+)
 
 
 def count_for_annotator(annotator: Annotator, *, judged: int, turned: Change) -> None:
     """Add to the annotator's own counters: judgments with an answer, and the sides shown."""
     if judged or turned.forward or turned.reversed:
-        Annotator.objects.filter(pk=annotator.pk).update(
-            n_judged=F("n_judged") + judged,
-            n_forward=F("n_forward") + turned.forward,
-            n_reversed=F("n_reversed") + turned.reversed,
+        _COUNT_FOR_ANNOTATOR.run(
+            annotator=annotator.pk, judged=judged, forward=turned.forward, reversed=turned.reversed
         )
 
 

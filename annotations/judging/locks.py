@@ -5,11 +5,15 @@ On PostgreSQL these take row locks; on SQLite the IMMEDIATE transaction is the l
 
 from __future__ import annotations
 
+from functools import cache
+
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.transaction import TransactionManagementError
 
 from annotations.items.models import Item
 from annotations.projects.models import Annotator
+from app.web.prepared import Prepared
 
 from .models import Assignment, Judgment
 
@@ -17,9 +21,25 @@ IMPORT_LOCK = 7301  # the class of our advisory locks; the project's id is the o
 HELD = [Assignment.State.LEASED, Assignment.State.SUBMITTED, Assignment.State.SKIPPED]
 
 
+_ANNOTATOR = Prepared(
+    lambda pk: Annotator.objects.select_for_update(of=("self",)).select_related("project").filter(pk=pk)
+)
+_ITEM = Prepared(lambda pk: Item.objects.select_for_update().filter(pk=pk))
+
+
 def lock_annotator(annotator_id: int) -> Annotator:
     """Lock one annotator: serialises everything one person does, in however many tabs."""
-    return Annotator.objects.select_for_update(of=("self",)).select_related("project").get(pk=annotator_id)
+    _require_transaction()
+    found = _ANNOTATOR.first(pk=annotator_id)
+    if found is None:
+        raise Annotator.DoesNotExist(f"annotator {annotator_id}")
+    return found
+
+
+def _require_transaction() -> None:
+    """Prepared statements skip the ORM's own check that a lock is taken inside a transaction."""
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("A lock outlives its statement only inside a transaction.")
 
 
 def lock_annotators(annotator_ids) -> None:
@@ -36,7 +56,11 @@ def lock_import(project_id: int) -> None:
 
 def lock_item(item_id: int) -> Item:
     """Lock one item. Raises Item.DoesNotExist."""
-    return Item.objects.select_for_update().get(pk=item_id)
+    _require_transaction()
+    found = _ITEM.first(pk=item_id)
+    if found is None:
+        raise Item.DoesNotExist(f"item {item_id}")
+    return found
 
 
 def lock_items(item_ids) -> dict[int, Item]:
@@ -52,21 +76,52 @@ def lock_candidates(
     Items that another transaction is claiming are passed over, unless `wait`: then the first of the queue are
     waited for, in primary-key order like everywhere. Caller holds the annotator's lock.
     """
+    _require_transaction()
+    if wait and connection.features.has_select_for_update_skip_locked:
+        items = _open_items(annotator.pk, annotator.project_id)
+        if after is not None:
+            items = _beyond(items, *after)
+        first = list(items.values_list("pk", flat=True)[:limit])
+        locked = items.filter(pk__in=first).order_by("pk").select_for_update()
+        return sorted(locked, key=lambda item: (-item.priority, item.order_key))
+    values = {"annotator": annotator.pk, "project": annotator.project_id}
+    if after is None:
+        return _candidates(limit).rows(**values)
+    return _candidates_after(limit).rows(**values, priority=after[0], key=after[1])
+
+
+def _open_items(annotator: int, project: int) -> QuerySet:
+    """Items of the project with a free slot that this annotator neither holds nor has judged, in queue order."""
     mine = Assignment.objects.filter(item=OuterRef("pk"), annotator=annotator, state__in=HELD)
     judged = Judgment.objects.filter(item=OuterRef("pk"), annotator=annotator, is_current=True)
-    items = Item.objects.filter(project_id=annotator.project_id, open_slots__gt=0)
-    items = items.filter(~Exists(mine), ~Exists(judged))
-    if after is not None:
-        priority, key = after
-        items = items.filter(priority__lte=priority).filter(Q(priority__lt=priority) | Q(order_key__gt=key))
-    in_queue = items.order_by("-priority", "order_key")
-    if not connection.features.has_select_for_update_skip_locked:
-        return list(in_queue[:limit])
-    if not wait:
-        return list(in_queue.select_for_update(skip_locked=True)[:limit])
-    first = list(in_queue.values_list("pk", flat=True)[:limit])
-    locked = items.filter(pk__in=first).order_by("pk").select_for_update()
-    return sorted(locked, key=lambda item: (-item.priority, item.order_key))
+    items = Item.objects.filter(project_id=project, open_slots__gt=0)
+    return items.filter(~Exists(mine), ~Exists(judged)).order_by("-priority", "order_key")
+
+
+def _beyond(items: QuerySet, priority: int, key: int) -> QuerySet:
+    """Those that stand after this place in the queue."""
+    return items.filter(priority__lte=priority).filter(Q(priority__lt=priority) | Q(order_key__gt=key))
+
+
+@cache
+def _candidates(limit: int) -> Prepared:
+    return Prepared(lambda annotator, project: _skipping(_open_items(annotator, project))[:limit])
+
+
+@cache
+def _candidates_after(limit: int) -> Prepared:
+    return Prepared(
+        lambda annotator, project, priority, key: _skipping(
+            _beyond(_open_items(annotator, project), priority, key)
+        )[:limit]
+    )
+
+
+def _skipping(items: QuerySet) -> QuerySet:
+    """Locked, passing over what others hold; on SQLite the IMMEDIATE transaction is the lock."""
+    if connection.features.has_select_for_update_skip_locked:
+        return items.select_for_update(skip_locked=True)
+    return items
 
 
 def lock_assignment(assignment_id: int) -> Assignment:

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from annotations.items.models import Item, Response
 from annotations.projects import schemas
 from annotations.projects.models import Acknowledgement, Annotator, Guideline, Project
+from app.web.prepared import Prepared
 from app.web.rendering import message_text, render_many
 
 from . import forms, queue
@@ -57,14 +58,27 @@ class Filled:
 
 def guideline_state(annotator: Annotator) -> GuidelineState:
     """One query: the latest version and this person's acknowledgement of it."""
-    seen = Acknowledgement.objects.filter(guideline=OuterRef("pk"), annotator=annotator)
-    row = (
-        Guideline.objects.filter(project_id=annotator.project_id)
+    row = _GUIDELINE.first(project=annotator.project_id, annotator=annotator.pk)
+    return GuidelineState(row[0], row[1], bool(row[2])) if row else GuidelineState(None, None, True)
+
+
+_GUIDELINE = Prepared(
+    lambda project, annotator: (
+        Guideline.objects.filter(project_id=project)
         .order_by("-number")
-        .values_list("pk", "number", Exists(seen))
-        .first()
+        .values_list(
+            "pk",
+            "number",
+            Exists(Acknowledgement.objects.filter(guideline=OuterRef("pk"), annotator_id=annotator)),
+        )[:1]
     )
-    return GuidelineState(*row) if row else GuidelineState(None, None, True)
+)
+_RESPONSES = Prepared(
+    lambda item: Response.objects.filter(item_id=item).order_by("index").values_list("index", "text")
+)
+LEASE_OF = Prepared(
+    lambda pk, annotator: Assignment.objects.select_related("item").filter(pk=pk, annotator_id=annotator)
+)
 
 
 # --- The desk: one region of the page, swapped after each judgment ------------------------------------------
@@ -177,7 +191,7 @@ def _render(name: str, context: dict) -> str:
 
 def _texts(item: Item, presented_order: str) -> tuple[dict, list[dict]]:
     """The item's prompt, context and responses, rendered, with at most two queries."""
-    responses = dict(Response.objects.filter(item_id=item.pk).values_list("index", "text"))
+    responses = dict(_RESPONSES.rows(item=item.pk))
     messages = item.prompt if isinstance(item.prompt, list) else [{"role": "user", "content": item.prompt}]
     messages = [m if isinstance(m, dict) else {"content": str(m)} for m in messages]
     texts = [message_text(message) for message in messages]

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from annotations.items.models import Item
 from annotations.projects.models import Annotator, Project
+from app.web.prepared import Prepared, PreparedUpdate
 
 from . import counters, locks
 from .models import Assignment
@@ -39,12 +40,7 @@ def _claim(annotator: Annotator, now: datetime) -> Assignment | None:
     if annotator.status != Annotator.Status.ACTIVE or project.status != Project.Status.ACTIVE:
         return None
     expires = now + timedelta(minutes=project.lease_minutes)
-    held = (
-        Assignment.objects.filter(annotator=annotator, state=Assignment.State.LEASED)
-        .select_related("item")
-        .order_by("-leased_at")
-        .first()
-    )
+    held = _HELD.first(annotator=annotator.pk)
     if held is not None:
         held.expires_at = expires
         Assignment.objects.filter(pk=held.pk).update(expires_at=expires)
@@ -54,24 +50,44 @@ def _claim(annotator: Annotator, now: datetime) -> Assignment | None:
         return None
     side = counters.presented(order)
     counters.apply([item.pk], counters.Change(leases=1) + side)
-    assignment, _ = Assignment.objects.update_or_create(
-        item=item,
-        annotator=annotator,
-        defaults={
-            "state": Assignment.State.LEASED,
-            "presented_order": order,
-            "leased_at": now,
-            "expires_at": expires,
-        },
+    # The annotator's lock is held: nobody else makes this row.
+    assignment = _OF_ITEM.first(annotator=annotator.pk, item=item.pk) or Assignment(
+        item=item, annotator=annotator
     )
-    Annotator.objects.filter(pk=annotator.pk).update(
-        cursor_epoch=project.queue_epoch,
-        cursor_priority=item.priority,
-        cursor_key=item.order_key,
-        n_forward=F("n_forward") + side.forward,
-        n_reversed=F("n_reversed") + side.reversed,
+    assignment.item, assignment.state = item, Assignment.State.LEASED
+    assignment.presented_order, assignment.leased_at, assignment.expires_at = order, now, expires
+    assignment.save(force_insert=assignment.pk is None)
+    _MOVE_CURSOR.run(
+        annotator=annotator.pk,
+        epoch=project.queue_epoch,
+        priority=item.priority,
+        key=item.order_key,
+        forward=side.forward,
+        reversed=side.reversed,
     )
     return assignment
+
+
+_HELD = Prepared(
+    lambda annotator: (
+        Assignment.objects.filter(annotator=annotator, state=Assignment.State.LEASED)
+        .select_related("item")
+        .order_by("-leased_at")[:1]
+    )
+)
+_OF_ITEM = Prepared(lambda annotator, item: Assignment.objects.filter(annotator=annotator, item=item))
+_MOVE_CURSOR = PreparedUpdate(
+    lambda annotator, epoch, priority, key, forward, reversed: (
+        Annotator.objects.filter(pk=annotator),
+        {
+            "cursor_epoch": epoch,
+            "cursor_priority": priority,
+            "cursor_key": key,
+            "n_forward": F("n_forward") + forward,
+            "n_reversed": F("n_reversed") + reversed,
+        },
+    )
+)
 
 
 def _pick(annotator: Annotator) -> tuple[Item | None, str]:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from annotations.items.models import Item
 from annotations.projects import schemas
 from annotations.projects.models import Annotator
+from app.web.prepared import Prepared
 
 from . import counters, locks
 from .answers import Answer, check
@@ -103,9 +104,15 @@ def submit(
     return Submitted(judgment, created=True)
 
 
+_CURRENT = Prepared(
+    lambda item, annotator: Judgment.objects.filter(item=item, annotator=annotator, is_current=True)[:1]
+)
+_ASSIGNMENT = Prepared(lambda item, annotator: Assignment.objects.filter(item=item, annotator=annotator))
+
+
 def _before(item: Item, annotator: Annotator, supersedes: uuids.UUID | None) -> Judgment | None:
     """The annotator's current judgment of the item, which the new one replaces. Raises Conflict if it may not."""
-    before = Judgment.objects.filter(item=item, annotator=annotator, is_current=True).first()
+    before = _CURRENT.first(item=item.pk, annotator=annotator.pk)
     if supersedes is not None:
         if before is None or before.uuid != supersedes:
             raise Conflict(
@@ -120,7 +127,7 @@ def _before(item: Item, annotator: Annotator, supersedes: uuids.UUID | None) -> 
 def _assignment(item: Item, annotator: Annotator, assignment_id: int | None) -> Assignment | None:
     if annotator.kind != Annotator.Kind.HUMAN:
         return None
-    found = Assignment.objects.filter(item=item, annotator=annotator).first()
+    found = _ASSIGNMENT.first(item=item.pk, annotator=annotator.pk)
     if assignment_id is not None and (found is None or found.pk != assignment_id):
         raise Conflict("This page belongs to another assignment; reload it.")
     return found

@@ -23,7 +23,7 @@ from app.web.rendering import render_many
 
 from . import forms, pages, queue
 from .answers import FieldError, InvalidAnswer
-from .models import Assignment, Judgment
+from .models import Judgment
 from .submit import Conflict, submit
 
 HISTORY_PAGE = 50
@@ -260,11 +260,7 @@ def _posted(annotator: Annotator, values: forms.Values) -> SimpleNamespace:
         item, schema_id = correcting.item, correcting.schema_id
         order = correcting.presented_order or "".join(str(i) for i in range(item.n_responses))
     else:
-        assignment = (
-            Assignment.objects.select_related("item")
-            .filter(pk=_number(values, "assignment"), annotator=annotator)
-            .first()
-        )
+        assignment = pages.LEASE_OF.first(pk=_number(values, "assignment"), annotator=annotator.pk)
         if assignment is None:
             raise InvalidAnswer(
                 [FieldError("assignment", "This item is not assigned to you. Reload the page.")]

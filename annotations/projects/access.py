@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 
+from app.web.prepared import Prepared
+
 from .models import Annotator, Membership, Project
 
 ORDER = [
@@ -48,19 +50,25 @@ def projects_of(user):
     return Project.objects.filter(memberships__user=user)
 
 
+_MEMBERS_ANNOTATOR = Prepared(
+    lambda slug, user: Annotator.objects.select_related("project").filter(
+        project__slug=slug, user_id=user, project__memberships__user_id=user
+    )[:1],
+    slug=str,
+)
+
+
 def annotator_for(user, slug: str) -> Annotator:
     """The person's Annotator in the project (with `.project` loaded), made at the first visit.
 
     Raises Http404 for people who are not members.
     """
-    known = Annotator.objects.select_related("project").filter(project__slug=slug, user=user).first()
-    if known is not None and Membership.objects.filter(project=known.project_id, user=user).exists():
+    known = _MEMBERS_ANNOTATOR.first(slug=slug, user=user.pk)
+    if known is not None:
         return known
     membership = Membership.objects.select_related("project").filter(project__slug=slug, user=user).first()
     if membership is None:
         raise Http404("No such project.")
-    if known is not None:
-        return known
     annotator, _ = Annotator.objects.get_or_create(
         project=membership.project,
         user=user,
