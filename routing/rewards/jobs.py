@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy
 import scipy
@@ -129,7 +129,7 @@ def perform(job: JobContext, run_id: int) -> dict[str, Any]:
             job.log(line)
         prepare.refuse_if_too_little(material)
     except (ValueError, snapshots.SnapshotDamaged) as error:
-        raise JobFailed(str(error))
+        _fail(job, error)
     with _Folder(run.pk, job.job.fence) as folder:
         try:
             trained = train.train(
@@ -137,13 +137,19 @@ def perform(job: JobContext, run_id: int) -> dict[str, Any]:
                 step=steps.begin, progress=steps.fit, should_cancel=lambda: bool(job.report()),
             )  # fmt: skip
         except (train.NotReproduced, ValueError) as error:
-            raise JobFailed(str(error))
+            _fail(job, error)
         _against_promoted(run.project, material, trained, job)
         steps.begin("register", "Registering the model")
         job.check()
         model = registry.register(run_id=run.pk, trained=trained, config=_config(run, trained))
     job.report(done=TOTAL, message=f"{model.public_id} is registered")
     return _result(model)
+
+
+def _fail(job: JobContext, error: Exception) -> NoReturn:
+    """End the Job with the error's words, after what was reported so far is written."""
+    job.check()
+    raise JobFailed(str(error))
 
 
 class _Steps:

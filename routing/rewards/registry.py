@@ -174,11 +174,11 @@ def _not_worse(model: RewardModel, incumbent: RewardModel) -> Gate:
     if gain["value"] is None:
         words = f"It cannot be compared with {incumbent.public_id}: {gain.get('reason', 'no estimate')}."
         return Gate("incumbent", False, words)
-    low, high = 100 * gain["lo"], 100 * gain["hi"]
+    points = [f"{100 * gain[key]:+.1f}".replace("-", "−") for key in ("value", "lo", "hi")]
     words = (
         f"Against {incumbent.public_id} on the same {gain['n']:,} held-out pairs: "
-        f"{100 * gain['value']:+.1f} points [{low:+.1f}, {high:+.1f}]."
-    ).replace("-", "−")
+        f"{points[0]} points [{points[1]}, {points[2]}]."
+    )
     return Gate("incumbent", gain["hi"] >= 0, words)
 
 

@@ -129,6 +129,7 @@ def verify(directory: Path, model: linear.LinearModel, material: Material) -> No
 
 def move_into_place(source: Path, target: Path) -> None:
     """Rename a finished folder to its name; the same files already there stay, others give way."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         if _contents(source) == _contents(target):
             shutil.rmtree(source)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import approx_fprime
@@ -30,6 +30,7 @@ def test_closed_forms():
     assert losses.masked_mse(np.ones(2), np.ones(2), np.zeros(2))[0] == 0.0
 
 
+@settings(deadline=None)
 @given(margins, signs, levels, weights)
 def test_scaled_loss_is_the_weighted_mean_of_softplus(delta, sign, strength, weight):
     value, _ = losses.scaled_bradley_terry(delta, sign, strength, weight)
@@ -41,6 +42,7 @@ def test_scaled_loss_is_the_weighted_mean_of_softplus(delta, sign, strength, wei
     assert same == pytest.approx(losses.bradley_terry(delta, sign, weight)[0])
 
 
+@settings(deadline=None)
 @given(margins, weights)
 def test_tie_loss_is_even_and_least_at_zero(delta, weight):
     value, _ = losses.tie_loss(delta, weight)
@@ -50,6 +52,7 @@ def test_tie_loss_is_even_and_least_at_zero(delta, weight):
     assert value == pytest.approx(np.average(halves, weights=weight))
 
 
+@settings(deadline=None)
 @given(margins, arrays(float, N, elements=st.floats(0, 1)), weights, signs, levels)
 def test_gradients_match_finite_differences(delta, target, weight, sign, strength):
     assert_gradient(lambda d: losses.soft_bradley_terry(d, target, weight), delta)
@@ -57,6 +60,7 @@ def test_gradients_match_finite_differences(delta, target, weight, sign, strengt
     assert_gradient(lambda r: losses.masked_mse(r, target, target > 0.3), delta)
 
 
+@settings(deadline=None)
 @given(margins, arrays(float, N, elements=st.floats(0, 1)))
 def test_swapping_the_sides_changes_nothing(delta, target):
     value, gradient = losses.soft_bradley_terry(delta, target)
