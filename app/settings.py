@@ -298,6 +298,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "PREPROCESSING_HOOKS": ["app.web.api_schema.only_v1"],
+    "POSTPROCESSING_HOOKS": [],  # choices stand where they are used, without made-up names
 }
 
 # --- Static, files, language -------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from annotations.items.models import Item
 from annotations.items.readers import FORMATS
 from annotations.projects.models import Annotator
 from app.web.api import (
-    LARGEST_INT,
     Body,
     IdField,
+    NumberField,
     ObjectField,
     PageQuery,
     Resource,
@@ -287,17 +287,6 @@ class NewComparison(Body):
     tie = serializers.ChoiceField(required=False, allow_null=True, choices=Comparison.Tie.choices)
     first = WholeNumberField(required=False, help_text="If given, the place of the one further left.")
     second = WholeNumberField(required=False)
-
-
-class NumberField(serializers.FloatField):
-    """A number as JSON writes it: not "4", not true."""
-
-    default_error_messages = {"invalid": "Expected a number."}
-
-    def to_internal_value(self, data: object) -> float:
-        if isinstance(data, bool) or not isinstance(data, (int, float)) or not abs(data) <= LARGEST_INT:
-            self.fail("invalid")
-        return float(data)
 
 
 class NewScore(Body):

@@ -144,6 +144,17 @@ class WholeNumberField(serializers.IntegerField):
         return int(data)
 
 
+class NumberField(serializers.FloatField):
+    """A number as JSON writes it: not "4", not true."""
+
+    default_error_messages = {"invalid": "Expected a number."}
+
+    def to_internal_value(self, data: object) -> float:
+        if isinstance(data, bool) or not isinstance(data, (int, float)) or not abs(data) <= LARGEST_INT:
+            self.fail("invalid")
+        return float(data)
+
+
 class StrictBooleanField(serializers.BooleanField):
     """true or false, and nothing that looks like it."""
 

@@ -10,11 +10,13 @@ from django.test import Client
 from django.urls import get_resolver
 from rest_framework.test import APIClient
 
+from annotations.datasets.models import Export, Snapshot
 from annotations.judging.models import Judgment
 from annotations.projects.models import Acknowledgement
 from annotations.projects.setup import add_guideline
 from app.jobs import runner
 from app.jobs.models import Job
+from routing.plans.models import RoutingPlan
 
 ROLES = ("alice", "researcher", "reviewer", "bob", "charlie", "anonymous")
 P = "/api/v1/projects/pairs"
@@ -42,13 +44,44 @@ MATRIX = {
     "job": [("get", "/api/v1/jobs/JOB", None, (200, 200, 200, 404, 404, 401))],
     "job_cancel": [("post", "/api/v1/jobs/JOB/cancel", None, (200, 200, 200, 404, 404, 401))],
     "job_retry": [("post", "/api/v1/jobs/FAILED/retry", None, (202, 202, 202, 404, 404, 401))],
+    "plans": [
+        ("get", f"{P}/plans", None, (200, 200, 403, 403, 404, 401)),
+        ("post", f"{P}/plans", {"budget": "0.5"}, (202, 202, 403, 403, 404, 401)),
+    ],
+    "plan": [("get", f"{P}/plans/1", None, (200, 200, 403, 403, 404, 401))],
+    "plan_apply": [("post", f"{P}/plans/1/apply", None, (409, 409, 403, 403, 404, 401))],
+    "plan_discard": [("post", f"{P}/plans/1/discard", None, (409, 409, 403, 403, 404, 401))],
+    "snapshots": [
+        ("get", f"{P}/snapshots", None, (200, 200, 403, 403, 404, 401)),
+        ("post", f"{P}/snapshots", {}, (202, 202, 403, 403, 404, 401)),
+    ],
+    "snapshot": [("get", f"{P}/snapshots/SNAPSHOT", None, (200, 200, 403, 403, 404, 401))],
+    "exports": [
+        ("get", f"{P}/snapshots/SNAPSHOT/exports", None, (200, 200, 403, 403, 404, 401)),
+        ("post", f"{P}/snapshots/SNAPSHOT/exports", {"format": "csv"}, (202, 202, 403, 403, 404, 401)),
+    ],
+    "export": [("get", f"{P}/snapshots/SNAPSHOT/exports/1", None, (404, 404, 403, 403, 404, 401))],
+    "export_file": [
+        ("get", f"{P}/snapshots/SNAPSHOT/exports/1/files/README.md", None, (404, 404, 403, 403, 404, 401))
+    ],
+    "reward_models": [("get", f"{P}/reward-models", None, (200, 200, 403, 403, 404, 401))],
+    "reward_model": [("get", f"{P}/reward-models/rm_1", None, (404, 404, 403, 403, 404, 401))],
+    "training_runs": [
+        ("get", f"{P}/training-runs", None, (200, 200, 403, 403, 404, 401)),
+        ("post", f"{P}/training-runs", {}, (202, 202, 403, 403, 404, 401)),
+    ],
+    "training_run": [("get", f"{P}/training-runs/1", None, (404, 404, 403, 403, 404, 401))],
     "none": [("get", "/api/v1/none", None, (404, 404, 404, 404, 404, 401))],
 }
 
 
 @pytest.fixture
 def world(alice, project, make_item, bob_api, answer):
-    """An item, Bob's judgment of it, a waiting and a failed job."""
+    """An item, Bob's judgment of it, a waiting and a failed job, a plan being made, a snapshot."""
+    from annotations.datasets.snapshots import freeze_now
+    from routing.plans.budget import Budget
+    from routing.plans.draft import draft_plan
+
     item = make_item()
     shown = bob_api.post(f"{P}/next").json()
     body = answer(shown["assignment"])
@@ -59,12 +92,20 @@ def world(alice, project, make_item, bob_api, answer):
         for name in ("JOB", "FAILED")
     }
     runner.run(jobs["FAILED"])
-    return {"ITEM": item.pk, "JUDGMENT": body["id"], **jobs}
+    snapshot = freeze_now(project=project, actor=alice)
+    draft_plan(project=project, budget=Budget(share=0.5), policy="random", actor=alice)
+    return {"ITEM": item.pk, "JUDGMENT": body["id"], "SNAPSHOT": snapshot.public_id, **jobs}
 
 
 def test_the_matrix_names_every_route():
     [api] = [p for p in get_resolver().url_patterns if getattr(p, "app_name", "") == "api"]
     assert {pattern.name for pattern in api.url_patterns} == set(MATRIX)
+
+
+def counts() -> list[int]:
+    return [
+        model.objects.count() for model in (Judgment, Job, Acknowledgement, RoutingPlan, Export, Snapshot)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +121,7 @@ def test_every_role_gets_its_answer(request, world, method, path, body, role, st
     api = APIClient() if role == "anonymous" else request.getfixturevalue(f"{role}_api")
     for name, value in world.items():
         path = path.replace(name, str(value))
-    before = (Judgment.objects.count(), Job.objects.count(), Acknowledgement.objects.count())
+    before = counts()
     if body == "FILE":
         file = SimpleUploadedFile("a.jsonl", b'{"id": "1", "prompt": "x", "responses": [{"text": "y"}]}\n')
         response = api.post(path, {"file": file}, format="multipart")
@@ -90,7 +131,7 @@ def test_every_role_gets_its_answer(request, world, method, path, body, role, st
     if status >= 400:
         assert response["Content-Type"] == "application/problem+json"
         assert response.json()["status"] == status
-        assert before == (Judgment.objects.count(), Job.objects.count(), Acknowledgement.objects.count())
+        assert before == counts()
         states = Job.objects.filter(pk__in=[world["JOB"], world["FAILED"]]).values_list("state", flat=True)
         assert sorted(states) == ["failed", "queued"]
     if status == 401:
