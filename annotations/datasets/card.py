@@ -18,7 +18,7 @@ audit mark, the probability that a person was to judge it, its group and split. 
 One row is one pair of responses with a decision. `margin` is the mean preference towards the chosen response, in
 steps of the scale (0 where the mean does not support the majority); `strength` is the same as a level from 1.
 `votes` counts who chose the chosen, a tie, the rejected. `annotator_kind` says whose votes: people's where people
-judged the item, else a language model's. What accompanies a prompt comes first, as a system message.""",
+judged the item, else a language model's. What accompanies a prompt (`context`) opens the first user message.""",
     "trl_unpaired": """\
 One row is one response that was found good (`label` true) or bad: by thumbs where there are any, else by its wins
 against the item's other responses.""",

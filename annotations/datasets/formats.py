@@ -233,15 +233,21 @@ def unpaired_schema(options: dict[str, str]) -> pa.Schema:
 
 
 def _prompt(item: dict[str, Any], standard: bool) -> str | list[dict[str, str]]:
-    """The prompt as text or as messages; what accompanies it (`context`) stands before it."""
+    """The prompt as text or as messages; what accompanies it (`context`) opens it, in the first user's words.
+
+    Not as a system message: some chat templates know none, and others only one.
+    """
     prompt, context = item["prompt"], item["context"]
-    if standard:
-        text = prompt_text(prompt)
-        return f"{context}\n\n{text}" if context else text
-    system = [{"role": "system", "content": context}] if context else []
-    if isinstance(prompt, str):
-        return [*system, {"role": "user", "content": prompt}]
-    return [*system, *({"role": turn["role"], "content": turn["content"]} for turn in prompt)]
+    if standard or isinstance(prompt, str):
+        text = f"{context}\n\n{prompt_text(prompt)}" if context else prompt_text(prompt)
+        return text if standard else [{"role": "user", "content": text}]
+    turns = [{"role": turn["role"], "content": turn["content"]} for turn in prompt]
+    if context:
+        said = next((turn for turn in turns if turn["role"] == "user"), None)
+        if said is None:
+            return [{"role": "user", "content": context}, *turns]
+        said["content"] = f"{context}\n\n{said['content']}"
+    return turns
 
 
 def name_of(item: dict[str, Any]) -> str:

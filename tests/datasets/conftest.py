@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from annotations.datasets import tasks  # noqa: F401 - registers the handlers, as a worker does
 from annotations.judging.answers import Answer, Call, ComparisonAnswer, ScoreAnswer
 from annotations.judging.models import Score
 from annotations.judging.submit import submit
@@ -99,7 +100,7 @@ def judged(asking, give, make_item):
         meta={"tags": ["a", {"deep": None}], "n": 0.5},
     )
     tied = make_item("Tie?", ("Yes.", "No."), external_id="tied")
-    plain = make_item("No id.", ("One.", "Two."))
+    plain = make_item("No id", ("One.", "Two."))
     untouched = make_item("Nobody came.", ("One.", "Two."), external_id="untouched")
     confident = Answer(
         comparisons=(ComparisonAnswer(0, 1, "overall", -2, 3),),
