@@ -37,6 +37,14 @@ class Report:
         return self.detail.annotator
 
     @property
+    def subtitle(self) -> str:
+        """Model and strategy, where the name does not say them already."""
+        parts = [
+            part for part in (self.detail.model, self.detail.strategy) if part not in self.annotator.name
+        ]
+        return "" if self.detail.is_baseline else " · ".join(parts)
+
+    @property
     def cost(self) -> Decimal:
         """Sum of the recorded costs, in the project's currency."""
         return Decimal(self.cost_micros) / MICROS
@@ -132,6 +140,11 @@ def confusion_rows(tally: st.Tally) -> list[dict]:
             }
         )
     return rows
+
+
+def by_agreement(rows: list[Report]) -> list[Report]:
+    """The reports, highest agreement with people first, those without one last."""
+    return sorted(rows, key=lambda row: -row.tally.agreement["value"] if row.tally.agreement else 1)
 
 
 def best(rows: list[Report]) -> Report | None:

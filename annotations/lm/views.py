@@ -27,7 +27,7 @@ from .models import LMAnnotator
 def lm_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Every LM annotator with its agreement, consistency and pull to a side."""
     project = project_for(request, slug)
-    rows = report.reports(project)
+    rows = report.by_agreement(report.reports(project))
     return render(
         request,
         "lm/list.html",
@@ -38,6 +38,7 @@ def lm_list(request: HttpRequest, slug: str) -> HttpResponse:
             "crumbs": [("LM annotators", "")],
             "rows": rows,
             "best": report.best(rows),
+            "models": sum(not row.detail.is_baseline for row in rows),
             "plot": _agreement_plot(rows),
             "has_baseline": any(row.detail.is_baseline for row in rows),
             "baseline_name": baseline.NAMES[baseline.LONGER_WINS],
@@ -147,7 +148,7 @@ def _agreement_plot(rows: list[report.Report]) -> plots.Plot | None:
             row.tally.agreement["n"],
             "baseline" if row.detail.is_baseline else "lm",
         )
-        for row in sorted(rows, key=lambda r: -r.tally.agreement["value"] if r.tally.agreement else 0)
+        for row in rows
         if row.tally.agreement
     ]
     if not drawn:
