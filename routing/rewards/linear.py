@@ -159,7 +159,7 @@ def fit(
     watch.tell("features", 0.0, "Computing text features")
     strength_map = dict(strength_map or losses.STRENGTH_MAP)
     target, weight = training_targets(pairs, loss, strength_map)
-    design = _Design.build(pairs, ratings)
+    design = _Design.build(pairs, ratings, watch)
     groups = pairs.group + (ratings.group if ratings is not None else [])
     folds = grouped_folds(groups, n_folds, seed)
     n_folds = int(folds.max()) + 1
@@ -223,16 +223,23 @@ class _Design:
     rated: np.ndarray
 
     @classmethod
-    def build(cls, pairs: Pairs, ratings: Ratings | None) -> _Design:
+    def build(cls, pairs: Pairs, ratings: Ratings | None, watch: Watch) -> _Design:
         rated = ratings.texts if ratings is not None else []
         position = {
             text: i for i, text in enumerate(dict.fromkeys([*pairs.first_texts, *pairs.second_texts, *rated]))
         }
         texts = list(position)
         features = TextFeatures.fit(texts)
-        ngrams = features.ngrams(texts)
+        blocks, style = [], []
+        for start in range(0, len(texts), _SCORE_BATCH):
+            watch.check()
+            batch = texts[start : start + _SCORE_BATCH]
+            blocks.append(features.ngrams(batch))
+            style.append(features.style(batch))
+        watch.check()
+        ngrams = sparse.csr_matrix(sparse.vstack(blocks, format="csr"))
         columns = np.unique(ngrams.indices)
-        matrix = sparse.hstack([sparse.csr_matrix(features.style(texts)), ngrams[:, columns]], format="csr")
+        matrix = sparse.hstack([sparse.csr_matrix(np.vstack(style)), ngrams[:, columns]], format="csr")
         first = [position[text] for text in pairs.first_texts]
         second = [position[text] for text in pairs.second_texts]
         return cls(
