@@ -33,7 +33,7 @@ from .rows import BadQuery
 from .serializers import ExportResource, NewExport, NewSnapshot, SnapshotResource
 
 SNAPSHOT = in_path("public_id", "The snapshot's id, snap_….")
-EXPORT = in_path("pk", "The export's id.", OpenApiTypes.INT)
+EXPORT = in_path("id", "The export's id.", OpenApiTypes.INT)
 
 
 class Snapshots(ApiView):

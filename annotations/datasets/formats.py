@@ -317,7 +317,7 @@ JSON_AND_PARQUET = ("jsonl", "jsonl.gz", "parquet")
 
 FORMATS: dict[str, Format] = {
     "native": Format(
-        "Plumbline JSONL",
+        "Plumbline native",
         "Every item with every judgment, as frozen. Can be imported again without loss.",
         JSON_AND_PARQUET,
         {"annotators": ANNOTATORS},

@@ -46,13 +46,12 @@ class ExportForm(forms.Form):
         label="People appear under",
         choices=[("pseudonym", "Pseudonyms"), ("name", "Their names")],
         required=False,
-        help_text="Native and table only; the other formats name nobody. Models keep their names.",
+        help_text="TRL rows name nobody. Models keep their names.",
     )
     style = forms.ChoiceField(
         label="Texts",
         choices=[("conversational", "Messages with roles"), ("standard", "Plain text")],
         required=False,
-        help_text="TRL formats only, like the three below.",
     )
     aspect = forms.CharField(max_length=64, initial=formats.DEFAULT_ASPECT, required=False)
     method = forms.ChoiceField(
@@ -69,6 +68,10 @@ class ExportForm(forms.Form):
         choices=[("final", "People, else models"), ("human", "People only"), ("lm", "Models only")],
         required=False,
     )
+
+    def label_fields(self):
+        """What only the formats with one label a row ask for."""
+        return [self[name] for name in ("style", "aspect", "method", "judged_by")]
 
     def clean(self):
         cleaned = super().clean()

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
+from annotations.judging.models import Judgment
 from annotations.projects.access import project_for
 from annotations.projects.models import Project
 from app.accounts import audit
@@ -19,6 +20,17 @@ from app.web.paging import BadCursorError, keyset_page
 from . import downloads, export, formats, snapshots
 from .forms import ExportForm, SnapshotForm
 from .models import Export, Snapshot
+
+FILTER_WORDS = {
+    "kinds": "Judgments of",
+    "outcomes": "Outcomes",
+    "only_judged": "Only judged items",
+    "exclude_flagged": "Without flagged items",
+    "withdrawn": "With withdrawn items",
+    "first_item": "From item",
+    "last_item": "To item",
+    "cutoff": "Last judgment",
+}
 
 
 @login_required
@@ -186,7 +198,11 @@ def _detail(
             "split": [
                 (name, n, n / snapshot.n_items if snapshot.n_items else 0) for name, n in split.items()
             ],
-            "filters": [(key.replace("_", " "), _words(value)) for key, value in snapshot.query.items()],
+            "filters": [(FILTER_WORDS.get(key, key), _words(value)) for key, value in snapshot.query.items()],
+            "outcomes": [
+                (Judgment.Outcome(name).label.lower(), n)
+                for name, n in snapshot.counts.get("judgments_by_outcome", {}).items()
+            ],
             "has_job": snapshot.job is not None and snapshot.state != Snapshot.State.READY,
         },
         status=status,
@@ -202,7 +218,7 @@ def _titled(row: Export) -> Export:
 
 def _words(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return ", ".join(str(part).replace("_", " ") for part in value)
     return "yes" if value is True else str(value)
 
 
