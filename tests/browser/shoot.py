@@ -71,7 +71,8 @@ def main() -> int:
     problems = 0
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
         )
         for width_name, (width, height) in WIDTHS.items():
             contexts = {}
@@ -89,7 +90,10 @@ def main() -> int:
                         page.close()
                 page = contexts[user].new_page()
                 said: list[str] = []
-                page.on("console", lambda message, said=said: message.type == "error" and said.append(message.text))
+                page.on(
+                    "console",
+                    lambda message, said=said: message.type == "error" and said.append(message.text),
+                )
                 page.on("pageerror", lambda error, said=said: said.append(str(error)))
                 answer = page.goto(options.site + path)
                 page.wait_for_load_state("networkidle")

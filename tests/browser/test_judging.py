@@ -249,6 +249,27 @@ def test_on_a_phone_one_response_and_one_question_at_a_time(bob, make_item, open
     assert overflow <= 0
 
 
+@pytest.mark.parametrize("height", [844, 450])
+def test_five_responses_fit_a_narrow_screen(bob, project, make_item, open_page, height):
+    from annotations.projects import presets, schemas
+
+    schema = schemas.add_schema(project=project, definition=presets.PRESETS["ranking"])
+    schemas.use_schema(project=project, schema=schema)
+    make_item("Rank these", tuple(f"Answer {number}. " + "word " * 200 for number in range(5)))
+    page = open_page(bob, JUDGE, width=390, height=height)
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    assert page.evaluate("document.querySelector('.submit').getBoundingClientRect().right") <= 390
+    for key in "21435":
+        page.keyboard.press(key)
+    assert page.inner_text("[data-ranking]") == "B > A > D > C > E"
+    page.keyboard.press("Enter")
+    wait_for_next(page, "Rank these")
+    order = Judgment.objects.get().presented_order
+    assert {s.response: s.value for s in Score.objects.all()} == dict(
+        zip(map(int, order), (2, 1, 4, 3, 5), strict=True)
+    )
+
+
 def test_hostile_texts_execute_nothing(bob, alice, project, make_item, open_page, watch, live_server):
     # Half a surrogate pair can be neither typed nor stored.
     payloads = [text for text in load_payloads() if storable(text)]
