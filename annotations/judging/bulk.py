@@ -210,7 +210,7 @@ def _same(entry: Entry, before: Entry | Stored) -> bool:
     answer = entry.answer
     return (
         isinstance(before, Stored)
-        and before.outcome == answer.outcome
+        and before.outcome == answer.outcome != Judgment.Outcome.SKIPPED
         and before.reason == answer.reason
         and before.content
         == {
