@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from math import copysign, floor
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 KINDS = ("human", "lm")
 METHODS = ("majority", "mean", "three_most_similar")
 TIES = ("drop", "keep", "soft")
 PRIMARY = ("overall", "helpfulness")
 RANK, THUMB = "rank", "thumb"
+_by_time = itemgetter("created_at", "id")
 WIDEST_SPREAD = 2  # of the three most similar votes; beyond it the annotators do not agree
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(NamedTuple):
     """The aggregate of one pair of responses in one aspect."""
 
     first: int
@@ -90,7 +90,7 @@ def half_away(value: float) -> int:
 def current_judgments(item: dict[str, Any]) -> list[dict[str, Any]]:
     """An item's answered judgments of people and models that nothing supersedes, oldest first."""
     judgments = item["judgments"]
-    superseded = {judgment["supersedes"] for judgment in judgments}
+    superseded = {judgment["supersedes"] for judgment in judgments if judgment["supersedes"] is not None}
     kept = [
         judgment
         for judgment in judgments
@@ -99,7 +99,7 @@ def current_judgments(item: dict[str, Any]) -> list[dict[str, Any]]:
         and judgment["id"] not in superseded
     ]
     if len(kept) > 1:
-        kept.sort(key=lambda judgment: (judgment["created_at"], judgment["id"]))
+        kept.sort(key=_by_time)
     return kept
 
 
@@ -156,21 +156,24 @@ def _signs(merits: dict[int, float]) -> Iterator[tuple[tuple[int, int], float]]:
         yield (first, second), (difference > 0) - (difference < 0)
 
 
-def aggregate(votes: Sequence[float], method: str = "majority") -> tuple[str, float]:
-    """(verdict, signed strength) of one pair's votes, oldest first; see `Label`. Raises ValueError for a method."""
+def aggregate(votes: Sequence[float], method: str = "majority") -> tuple[str, float, tuple[int, int, int]]:
+    """(verdict, signed strength, counts of first, tie, second) of one pair's votes, oldest first; see `Label`.
+
+    Raises ValueError for a method nobody knows.
+    """
     if method not in METHODS:
         raise ValueError(f"method {method!r}: expected one of {', '.join(METHODS)}")
-    mean = sum(votes) / len(votes)
+    counts = count_votes(votes)
     if method == "majority":
-        first, _, second = count_votes(votes)
-        return _words(second - first), mean
+        return _words(counts[2] - counts[0]), sum(votes) / len(votes), counts
     if method == "mean":
-        return _words(mean), mean
+        mean = sum(votes) / len(votes)
+        return _words(mean), mean, counts
     kept = three_most_similar(votes)
     strength = half_away(sum(kept) / len(kept))
     if max(kept) - min(kept) > WIDEST_SPREAD:
-        return "disagreement", strength
-    return _words(strength), strength
+        return "disagreement", strength, counts
+    return _words(strength), strength, counts
 
 
 def count_votes(votes: Sequence[float]) -> tuple[int, int, int]:
@@ -206,13 +209,12 @@ def label_pairs(
         raise ValueError(f"ties {ties!r}: expected one of {', '.join(TIES)}")
     labels = []
     for (first, second), kind, origin, votes in votes_of(item, aspect=aspect, judged_by=judged_by):
-        verdict, strength = aggregate(votes, method)
+        verdict, strength, counts = aggregate(votes, method)
         if verdict in ("tie", "disagreement"):
             if ties == "drop":
                 continue
             if ties == "soft":
                 verdict = "tie"
-        counts = count_votes(votes)
         soft = soft_label(*counts, smoothing)
         labels.append(Label(first, second, kind, origin, counts, verdict, strength, soft))
     return labels

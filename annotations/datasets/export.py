@@ -10,7 +10,6 @@ import pyarrow as pa
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
-from pydantic_core import from_json
 
 from annotations.projects.models import Annotator
 from app.accounts import audit
@@ -208,7 +207,7 @@ def _write_rows(
             if as_it_is:
                 writer_of(split_of_line(line)).write_line(line)
             else:
-                item = from_json(line)
+                item = snapshots.parse_line(line)
                 for row in known.rows(item, conversion):
                     writer_of(item[RESERVED]["split"]).write(row)
             if report and count % REPORT_EVERY == 0:
@@ -230,7 +229,7 @@ def split_of_line(line: bytes) -> str:
     for end, name in LINE_ENDS:
         if line.endswith(end):
             return name
-    return from_json(line)[RESERVED]["split"]
+    return snapshots.parse_line(line)[RESERVED]["split"]
 
 
 def file_name(split: str, container: str) -> str:
