@@ -16,6 +16,7 @@ from . import counters, locks
 from .models import Assignment
 
 CANDIDATES = 4
+MANY_CANDIDATES = 64
 MAX_SIDE_IMBALANCE = 2
 SWEEP_BATCH = 500
 
@@ -95,7 +96,8 @@ def _pick(annotator: Annotator) -> tuple[Item | None, str]:
 
     Everybody walks the queue in the same order from where they were, so items complete one after another; at the
     end the walk starts over for what was skipped or expired. An item that would push this person's sides out of
-    balance is passed over while another is near.
+    balance is passed over while another is near, and beyond `MAX_SIDE_IMBALANCE` while another is anywhere in the
+    next `MANY_CANDIDATES`.
     """
     after = None
     if annotator.cursor_epoch == annotator.project.queue_epoch:
@@ -107,13 +109,24 @@ def _pick(annotator: Annotator) -> tuple[Item | None, str]:
     else:
         return None, ""
     balance = annotator.n_forward - annotator.n_reversed
-    for item in candidates:
-        order = presented_order(item, balance)
-        if order not in {"01", "10"}:
-            return item, order
-        if abs(balance + (1 if order == "01" else -1)) <= MAX_SIDE_IMBALANCE:
-            return item, order
-    return candidates[0], presented_order(candidates[0], balance)
+    found = _balanced(candidates, balance)
+    if found is None:
+        found = _balanced(
+            locks.lock_candidates(annotator, limit=MANY_CANDIDATES, after=None, wait=False), balance
+        )
+    return found or (candidates[0], presented_order(candidates[0], balance))
+
+
+def _balanced(candidates: list[Item], balance: int) -> tuple[Item, str] | None:
+    """The first candidate, with its order, that leaves the person's sides even; else one that leaves them within
+    `MAX_SIDE_IMBALANCE`; else None."""
+    ordered = [(item, presented_order(item, balance)) for item in candidates]
+    for bound in range(1, MAX_SIDE_IMBALANCE + 1):
+        for item, order in ordered:
+            side = counters.presented(order)
+            if abs(balance + side.forward - side.reversed) <= bound:
+                return item, order
+    return None
 
 
 def presented_order(item: Item, balance: int) -> str:
