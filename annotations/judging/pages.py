@@ -386,11 +386,12 @@ def next_day(day: str) -> str | None:
 
 
 def judged_today(annotator: Annotator) -> int:
-    """Current judgments with an answer that the person gave since midnight UTC."""
+    """Current judgments with an answer that the person gave here since midnight UTC; files may bring more."""
     midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    return Judgment.objects.filter(
+    today = Judgment.objects.filter(
         annotator=annotator, is_current=True, outcome__in=ANSWERS, created_at__gte=midnight
-    ).count()
+    )
+    return today.exclude(origin=Judgment.Origin.IMPORT).count()
 
 
 def left_for(annotator: Annotator) -> int:
@@ -408,9 +409,14 @@ def left_for(annotator: Annotator) -> int:
 
 
 def may_correct(judgment: Judgment, project: Project, now: datetime | None = None) -> bool:
-    """Whether the person may still correct this judgment of theirs."""
+    """Whether the person may still correct this judgment of theirs; one that a file brought stays as it was."""
     now = now or timezone.now()
-    return judgment.is_current and now - judgment.created_at <= timedelta(minutes=project.edit_minutes)
+    given_here = judgment.origin != Judgment.Origin.IMPORT
+    return (
+        given_here
+        and judgment.is_current
+        and now - judgment.created_at <= timedelta(minutes=project.edit_minutes)
+    )
 
 
 def answer_of(judgment: Judgment) -> Answer:

@@ -5,6 +5,3 @@ class LmConfig(AppConfig):
     name = "annotations.lm"
     label = "lm"
     default_auto_field = "django.db.models.BigAutoField"
-
-    def ready(self) -> None:
-        from . import tasks  # noqa: F401  registers the handlers of this room's jobs

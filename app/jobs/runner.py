@@ -11,19 +11,22 @@ a crash it is run again from the top with the same arguments.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.module_loading import autodiscover_modules
 
 from .models import Job, WorkerBeat
 
-LEASE = timedelta(seconds=120)
+LEASE = timedelta(seconds=settings.JOB_LEASE_SECONDS)
 RESEND_AFTER = timedelta(seconds=45)
 MAX_ATTEMPTS = 5
 LOG_TAIL = 20_000
@@ -54,6 +57,13 @@ def handler(kind: str) -> Callable:
         return function
 
     return register
+
+
+def handler_of(kind: str) -> Callable[..., dict | None] | None:
+    """The handler of a kind, or None. A process that is no Celery worker loads the rooms' tasks at first need."""
+    if kind not in HANDLERS:
+        autodiscover_modules("tasks")
+    return HANDLERS.get(kind)
 
 
 def start(
@@ -168,6 +178,11 @@ class JobContext:
         if time.monotonic() - self._last >= REPORT_EVERY:
             self.check()
 
+    def flush(self) -> None:
+        """Write what was reported, whatever was asked of the job meanwhile: its last words before it ends."""
+        with contextlib.suppress(JobCancelled, JobLost):
+            self.check()
+
     def check(self) -> None:
         """Write what was reported, extend the lease, and raise if the job was cancelled or taken over."""
         self._last = time.monotonic()
@@ -215,7 +230,7 @@ def run(job_id, worker: str = "") -> Job | None:
         return None
     context = JobContext(job, worker)
     try:
-        function = HANDLERS.get(job.kind)
+        function = handler_of(job.kind)
         if function is None:
             raise JobFailed(f"No handler is registered for {job.kind!r}.")
         context.check()
@@ -227,9 +242,11 @@ def run(job_id, worker: str = "") -> Job | None:
     except JobCancelled:
         _finish(job, state=Job.State.CANCELLED, message="Cancelled")
     except JobFailed as error:
+        context.flush()
         _finish(job, state=Job.State.FAILED, error=str(error), message="Failed")
     except Exception as error:
         log.error("job.failed", job=str(job.pk), kind=job.kind, exc_info=True)
+        context.flush()
         trace = traceback.format_exc(limit=-6)
         _finish(
             job,

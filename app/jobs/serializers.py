@@ -34,7 +34,7 @@ class JobResource(JobSummary):
     """One piece of long work: how far it is, its log, what came out."""
 
     log = serializers.CharField(help_text="The last 20,000 characters.")
-    result = serializers.JSONField(allow_null=True)
+    result = serializers.JSONField(help_text="Null until it is there.")
 
     class Meta:
         ref_name = "Job"

@@ -66,16 +66,16 @@ def rail_links(context: Context) -> dict:
 
 @register.inclusion_tag("parts/links.html", takes_context=True)
 def top_links(context: Context) -> dict:
-    """List the site's main pages in the top bar, and administration for staff."""
-    user = context["request"].user
-    names = [*TOP, *(SITE if user.is_staff else ())]
-    return {"links": _links(names, context["request"].path), "listed": False}
+    """List the site's main pages in the top bar."""
+    return {"links": _links(TOP, context["request"].path), "listed": False}
 
 
 @register.inclusion_tag("parts/links.html", takes_context=True)
 def account_links(context: Context) -> dict:
-    """List a person's own pages in the menu."""
-    return {"links": _links(ACCOUNT, context["request"].path), "listed": True}
+    """List a person's own pages in the menu, and the site's for its admins."""
+    user = context["request"].user
+    names = [*ACCOUNT, *(SITE if user.is_staff else ())]
+    return {"links": _links(names, context["request"].path), "listed": True}
 
 
 def _links(names: Iterable[tuple[str, str]], path: str) -> list[dict]:
