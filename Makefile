@@ -44,6 +44,10 @@ test: $(VENV)/.installed-dev  ## the suite on SQLite, a smoke of the rest where 
 test-all: $(VENV)/.installed-dev  ## everything on both databases, browser and fault tests (under 40 minutes)
 	$(BIN)/python tests/suite.py --all
 
+bench: $(VENV)/.installed-dev  ## measure the annotator's loop, import and export (SQLite; see bench/README.md)
+	$(BIN)/python -m bench.annotator_loop --items 1000 20000 --seconds 5 --runs 3
+	$(BIN)/python -m bench.import_export --rows 5000 --runs 1
+
 lint: $(VENV)/.installed-dev  ## what a machine can check in seconds
 	$(BIN)/python tests/suite.py --only lint
 

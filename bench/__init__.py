@@ -1,0 +1,1 @@
+"""Measurements of the product: the annotator's loop, import and export. See README.md here."""
