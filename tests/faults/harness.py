@@ -144,11 +144,9 @@ class Site:
     def is_postgres(self) -> bool:
         return bool(self.url)
 
-    def inside(self, name: str, **arguments: object) -> dict:
-        """Run one function of `tests.faults.inside` in a process of the site; returns what it returns."""
-        return json.loads(
-            self._run("-m", "tests.faults.inside", name, json.dumps(arguments)).splitlines()[-1]
-        )
+    def inside(self, name: str, *, module: str = "tests.faults.inside", **arguments: object) -> dict:
+        """Run one function of the module in a process with the site's settings; returns what it returns."""
+        return json.loads(self._run("-m", module, name, json.dumps(arguments)).splitlines()[-1])
 
     def manage(self, *arguments: str) -> str:
         """Run a management command of the site; returns its stdout. Fails unless it exits with 0."""

@@ -12,8 +12,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
+from typing import ClassVar
 from urllib.parse import urlencode
 
 _INPUT = re.compile(r"<input\b[^>]*>")
@@ -38,29 +39,61 @@ class Given:
     seconds: float
 
 
-@dataclass
-class Person:
-    """One annotator with a session. `given` has every answer the site acknowledged with 2xx."""
+class Visitor:
+    """One signed-in person's connection to the site: cookies, the CSRF token, keep-alive."""
 
-    name: str
-    session: str
-    port: int
-    slug: str
-    seed: int
-    retry_seconds: float = 60
-    given: list[Given] = field(default_factory=list)
-    failures: int = 0
-    """Requests that got no answer, or a 5xx."""
-    cut: int = 0
-    """Answers that were sent off whole and whose connection broke before a reply came."""
-    finished: bool = False
-    """The site said that nothing is left."""
-
-    def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
+    def __init__(self, session: str, port: int):
+        self.session, self.port = session, port
         self._connection: HTTPConnection | None = None
         self._csrf = ""
-        self._sent = False
+        self.sent = False
+        """Whether the last request was sent off whole."""
+
+    def request(self, method: str, path: str, values: dict | None = None) -> tuple[int, str, str]:
+        """(status, text, Location); values are posted as a form. Raises OSError or HTTPException."""
+        self.sent = False
+        if self._connection is None:
+            self._connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        cookies = f"sessionid={self.session}" + (f"; csrftoken={self._csrf}" if self._csrf else "")
+        headers = {"Cookie": cookies, "Accept": "text/html"}
+        body = None
+        if values is not None:
+            body = urlencode(values)
+            headers |= {"Content-Type": "application/x-www-form-urlencoded", "X-CSRFToken": self._csrf}
+            headers |= self.form_headers
+        self._connection.request(method, path, body=body, headers=headers)
+        self.sent = True
+        answer = self._connection.getresponse()
+        text = answer.read().decode()
+        for cookie in answer.headers.get_all("Set-Cookie") or ():
+            if cookie.startswith("csrftoken="):
+                self._csrf = cookie.partition("=")[2].partition(";")[0]
+        return answer.status, text, answer.headers.get("Location", "")
+
+    form_headers: ClassVar[dict[str, str]] = {}
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class Person(Visitor):
+    """One annotator. `given` has every answer the site acknowledged with 2xx."""
+
+    form_headers: ClassVar[dict[str, str]] = {"HX-Request": "true"}
+
+    def __init__(self, name: str, session: str, port: int, slug: str, seed: int, retry_seconds: float = 90):
+        super().__init__(session, port)
+        self.name, self.slug, self.retry_seconds = name, slug, retry_seconds
+        self.given: list[Given] = []
+        self.failures = 0
+        """Requests that got no answer, or a 5xx."""
+        self.cut = 0
+        """Answers that were sent off whole and whose connection broke before a reply came."""
+        self.finished = False
+        """The site said that nothing is left."""
+        self._random = random.Random(seed)
         self._page = ""
 
     def open(self) -> None:
@@ -112,19 +145,19 @@ class Person:
         return self._until_answered("GET", path, None)[0]
 
     def _post(self, path: str, values: dict) -> tuple[str, int]:
-        return self._until_answered("POST", path, urlencode(values))
+        return self._until_answered("POST", path, values)
 
-    def _until_answered(self, method: str, path: str, body: str | None) -> tuple[str, int]:
+    def _until_answered(self, method: str, path: str, values: dict | None) -> tuple[str, int]:
         """The text of a 2xx answer, and in how many tries. Raises Unexpected for any 3xx or 4xx."""
         deadline = time.monotonic() + self.retry_seconds
         tries = 0
         while True:
             tries += 1
             try:
-                status, text = self._once(method, path, body)
+                status, text, _ = self.request(method, path, values)
             except (OSError, HTTPException) as error:
                 status, text = 0, repr(error)
-                self.cut += int(self._sent and method == "POST")
+                self.cut += int(self.sent and method == "POST")
                 self.close()
             if 200 <= status < 300:
                 return text, tries
@@ -136,32 +169,6 @@ class Person:
                     f"{self.name}: {method} {path} failed for {self.retry_seconds} s: {text[:600]}"
                 )
             time.sleep(0.05 + 0.1 * self._random.random())
-
-    def _once(self, method: str, path: str, body: str | None) -> tuple[int, str]:
-        self._sent = False
-        if self._connection is None:
-            self._connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
-        cookies = f"sessionid={self.session}" + (f"; csrftoken={self._csrf}" if self._csrf else "")
-        headers = {"Cookie": cookies, "Accept": "text/html"}
-        if body is not None:
-            headers |= {
-                "Content-Type": "application/x-www-form-urlencoded",
-                "X-CSRFToken": self._csrf,
-                "HX-Request": "true",
-            }
-        self._connection.request(method, path, body=body, headers=headers)
-        self._sent = True
-        answer = self._connection.getresponse()
-        text = answer.read().decode()
-        for cookie in answer.headers.get_all("Set-Cookie") or ():
-            if cookie.startswith("csrftoken="):
-                self._csrf = cookie.partition("=")[2].partition(";")[0]
-        return answer.status, text
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def _inputs(form: str) -> list[dict]:

@@ -65,6 +65,7 @@ def test_no_acknowledged_judgment_is_lost(site, sessions, overlap, kills, items)
     stored.assert_consistent(site)
     stored.assert_sound(site)
     assert site.rows("SELECT count(*) FROM items_item WHERE n_human <> wanted OR n_leased <> 0") == [(0,)]
+    site.manage("verify_counts")  # fails unless it exits with 0: every counter is what it counts
 
 
 def test_the_checks_see_a_lost_and_a_bent_answer(site, sessions):
