@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from annotations.judging.models import Judgment
@@ -51,6 +51,13 @@ class SnapshotFilter(Body):
     last_item = WholeNumberField(required=False, min_value=1, max_value=LARGEST_ITEM)
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Example", {"query": {"only_judged": True}, "note": "Before the second round"}, request_only=True
+        )
+    ]
+)
 class NewSnapshot(Body):
     """What to freeze."""
 
@@ -90,6 +97,11 @@ class ExportResource(Resource):
         return export.manifest.get("files", [])
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("Example", {"format": "trl_preference", "container": "parquet"}, request_only=True)
+    ]
+)
 class NewExport(Body):
     """How to write the files."""
 

@@ -6,7 +6,7 @@ order the person saw and without a word about models or other people, for who ga
 
 from __future__ import annotations
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from annotations.items.models import Item
@@ -283,8 +283,15 @@ class NewComparison(Body):
     """Which of the two compared responses is better: a signed strength (negative: the one further left), or a tie."""
 
     aspect = TextField(max_length=64, default="overall")
-    preference = WholeNumberField(required=False, allow_null=True)
-    tie = serializers.ChoiceField(required=False, allow_null=True, choices=Comparison.Tie.choices)
+    preference = WholeNumberField(
+        required=False, allow_null=True, help_text="Not 0; negative: the one further left is better."
+    )
+    tie = serializers.ChoiceField(
+        required=False,
+        allow_null=True,
+        choices=Comparison.Tie.choices,
+        help_text="Instead of a preference, where the question has ties.",
+    )
     first = WholeNumberField(required=False, help_text="If given, the place of the one further left.")
     second = WholeNumberField(required=False)
 
@@ -311,26 +318,58 @@ class AnswersField(ObjectField):
         return answers
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Example",
+            {
+                "id": "0b8c1a52-6f0e-4d2b-9a53-3a0c1a5e7f10",
+                "assignment": "12",
+                "comparisons": [{"aspect": "overall", "preference": -2}],
+                "scores": [
+                    {"response": 0, "attribute": "helpfulness", "value": 4},
+                    {"response": 1, "attribute": "helpfulness", "value": 1},
+                ],
+                "reason": "The left one answers the question.",
+            },
+            request_only=True,
+        )
+    ]
+)
 class NewJudgment(Body):
     """One answer: to the item leased as `assignment`, or a correction of the judgment `supersedes`."""
 
     id = UuidField(help_text="Made by you; the same id again answers with what is stored.")
-    assignment = IdField(required=False)
-    supersedes = UuidField(required=False, allow_null=True)
-    outcome = serializers.ChoiceField(required=False, choices=Judgment.Outcome.choices)
+    assignment = IdField(required=False, help_text="From `next`: the item this answers.")
+    supersedes = UuidField(
+        required=False, allow_null=True, help_text="Instead of `assignment`: your judgment this corrects."
+    )
+    outcome = serializers.ChoiceField(
+        required=False, choices=Judgment.Outcome.choices, help_text="`answered` if it is not given."
+    )
     comparisons = NewComparison(many=True, required=False, max_length=MAX_ANSWERS)
     scores = NewScore(many=True, required=False, max_length=8 * MAX_ANSWERS)
     answers = AnswersField(
         required=False,
         help_text="By question; for other outcomes the reason's code under `skip`, `flag` or `cannot_judge`.",
     )
-    reason = TextField(required=False, allow_blank=True)
+    reason = TextField(required=False, allow_blank=True, help_text="In your words.")
     schema_version = TextField(
         required=False, max_length=40, help_text="As in `next`; else the one in force."
     )
-    guideline_version = WholeNumberField(required=False, allow_null=True)
-    active_ms = WholeNumberField(required=False, allow_null=True, min_value=0, max_value=LONGEST_MS)
-    wall_ms = WholeNumberField(required=False, allow_null=True, min_value=0, max_value=LONGEST_MS)
+    guideline_version = WholeNumberField(
+        required=False, allow_null=True, help_text="The version you read; else your latest."
+    )
+    active_ms = WholeNumberField(
+        required=False, allow_null=True, min_value=0, max_value=LONGEST_MS, help_text="Time spent looking."
+    )
+    wall_ms = WholeNumberField(
+        required=False,
+        allow_null=True,
+        min_value=0,
+        max_value=LONGEST_MS,
+        help_text="Time since it was shown.",
+    )
 
     def validate(self, values: dict) -> dict:
         if ("assignment" in values) == (values.get("supersedes") is not None):

@@ -69,7 +69,7 @@ class Projects(ApiView):
     )  # fmt: skip
     def post(self, request):
         values = parse(NewProject, request.data)
-        definition = values.pop("definition", None) or PRESETS[values.pop("preset")]
+        definition = values.pop("definition") if "definition" in values else PRESETS[values.pop("preset")]
         try:
             project = create_project(owner=request.user, definition=definition, **values)
         except DefinitionError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from app.web.api import Body, ObjectField, Resource, TextField, WholeNumberField
@@ -82,6 +82,15 @@ class GuidelineResource(Resource):
         return guideline.pk in self.context["acknowledged"]
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Example",
+            {"name": "Answers of two models", "preset": "strength7", "overlap": 2},
+            request_only=True,
+        )
+    ]
+)
 class NewProject(Body):
     """A project to make, from a preset or from a definition of your own."""
 

@@ -8,10 +8,26 @@ from functools import lru_cache
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 from drf_spectacular.generators import SchemaGenerator
 
+from .api_schema import REFUSALS
+
 METHODS = ("get", "post", "put", "patch", "delete")
+FIRST = (
+    "projects",
+    "items",
+    "guidelines",
+    "judging",
+    "judgments",
+    "datasets",
+    "plans",
+    "reward models",
+    "jobs",
+)
 MAX_DEPTH = 4
 
 
@@ -22,16 +38,16 @@ def _schema() -> dict:
 
 @require_GET
 def docs(request: HttpRequest) -> HttpResponse:
-    """Every operation by tag, with its parameters, body, answers and an example."""
-    return render(
-        request, "web/api_docs.html", {"groups": operations(), "base": f"{settings.SITE_URL}/api/v1"}
-    )
+    """Every operation by tag, with its parameters, body, answers and an example; open to everybody."""
+    refusals = [{"code": code, "description": _words(words)} for code, words in REFUSALS.items()]
+    context = {"groups": operations(), "refusals": refusals, "base": f"{settings.SITE_URL}/api/v1"}
+    return render(request, "web/api_docs.html", context)
 
 
 def operations() -> list[dict]:
-    """[{tag, operations}] in the order of the paths."""
+    """[{tag, id, operations}], what a newcomer needs first."""
     schema = _schema()
-    groups: dict[str, list[dict]] = {}
+    groups: dict[str, list[dict]] = {tag: [] for tag in FIRST}
     for path, methods in schema["paths"].items():
         for method in METHODS:
             if method in methods:
@@ -39,19 +55,22 @@ def operations() -> list[dict]:
                 groups.setdefault(operation["tags"][0], []).append(
                     _operation(schema, path, method, operation)
                 )
-    return [{"tag": tag, "operations": rows} for tag, rows in groups.items()]
+    return [{"tag": tag, "id": slugify(tag), "operations": rows} for tag, rows in groups.items() if rows]
 
 
 def _operation(schema: dict, path: str, method: str, operation: dict) -> dict:
     content = operation.get("requestBody", {}).get("content", {})
     media = next(iter(content), "")
-    body = _example(schema, content[media]["schema"]) if media else None
+    body = None
+    if media:
+        given = next(iter(content[media].get("examples", {}).values()), None)
+        body = given["value"] if given else _example(schema, content[media]["schema"])
     return {
         "id": operation["operationId"],
         "method": method.upper(),
         "path": path,
         "summary": operation.get("summary", ""),
-        "description": operation.get("description", ""),
+        "description": _words(operation.get("description", "")),
         "parameters": [_parameter(schema, each) for each in operation.get("parameters", [])],
         "body": _fields(schema, content[media]["schema"]) if media else [],
         "media": media,
@@ -66,7 +85,7 @@ def _parameter(schema: dict, parameter: dict) -> dict:
         "where": parameter["in"],
         "type": _type(schema, parameter["schema"]),
         "required": parameter.get("required", False),
-        "description": parameter.get("description", ""),
+        "description": _words(parameter.get("description", "")),
     }
 
 
@@ -77,7 +96,8 @@ def _response(schema: dict, code: str, answer: dict) -> dict:
     refs = [each["schema"].get("$ref", "") for each in content.values()]
     return {
         "code": code,
-        "description": answer.get("description", ""),
+        "description": _words(answer.get("description", "")),
+        "is_problem": code >= "4" and bool(refs),
         "type": refs[0].rsplit("/", 1)[-1] if refs else "",
     }
 
@@ -103,18 +123,35 @@ def _type(schema: dict, part: dict) -> str:
     return f"{kind} ({part['format']})" if part.get("format") else kind
 
 
-def _fields(schema: dict, part: dict) -> list[dict]:
+def _fields(schema: dict, part: dict, before: str = "") -> list[dict]:
+    """The fields of a body, those of the objects in it after their own name."""
     part = _resolved(schema, part)
     required = part.get("required", [])
-    return [
-        {
-            "name": name,
-            "type": _type(schema, field),
-            "required": name in required,
-            "description": field.get("description", ""),
-        }
-        for name, field in part.get("properties", {}).items()
+    rows = []
+    for name, field in part.get("properties", {}).items():
+        rows.append(
+            {
+                "name": f"{before}{name}",
+                "type": _type(schema, field),
+                "required": name in required,
+                "description": _words(field.get("description", "")),
+            }
+        )
+        inner = _resolved(schema, field)
+        if inner.get("type") == "array":
+            inner, name = _resolved(schema, inner.get("items", {})), f"{name}[]"
+        if inner.get("properties"):
+            rows += _fields(schema, inner, f"{before}{name}.")
+    return rows
+
+
+def _words(text: str) -> SafeString:
+    """The text with what stands between backticks as code."""
+    parts = [
+        format_html("<code>{}</code>" if place % 2 else "{}", part)
+        for place, part in enumerate(text.split("`"))
     ]
+    return mark_safe("".join(parts))  # noqa: S308 - every part was escaped above
 
 
 def _example(schema: dict, part: dict, depth: int = 0) -> object:
@@ -146,5 +183,5 @@ def _curl(path: str, method: str, media: str, body: object) -> str:
         lines.append("  -F file=@items.jsonl")
     elif media:
         lines.append("  -H 'Content-Type: application/json'")
-        lines.append(f"  -d '{json.dumps(body, ensure_ascii=False)}'")
+        lines.append(f"  -d '{json.dumps(body, ensure_ascii=False, indent=2)}'")
     return " \\\n".join(lines)

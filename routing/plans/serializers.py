@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from app.web.api import Body, IdField, NumberField, Resource, TextField, WholeNumberField
@@ -37,6 +38,13 @@ class PlanResource(Resource):
         return words.sentence(plan)
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Example", {"budget": "25 %", "policy": "lm_uncertainty", "audit_share": 0.05}, request_only=True
+        )
+    ]
+)
 class NewPlan(Body):
     """A plan to draft; a draft changes nothing until it is applied."""
 

@@ -105,7 +105,7 @@ class TrainingRunOne(ApiView):
 
     @extend_schema(
         tags=["reward models"], summary="Read a training", operation_id="training_runs_retrieve",
-        parameters=[SLUG, in_path("pk", "The training's id.", OpenApiTypes.INT), FieldsQuery],
+        parameters=[SLUG, in_path("id", "The training's id.", OpenApiTypes.INT), FieldsQuery],
         responses=TrainingRunResource,
     )  # fmt: skip
     def get(self, request, slug, pk):

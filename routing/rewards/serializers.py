@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from app.web.api import Body, NumberField, Resource, TextField, WholeNumberField
@@ -47,6 +48,9 @@ class TrainingRunResource(Resource):
         ref_name = "TrainingRun"
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample("Example", {"loss": "scaled_bt", "seed": 1}, request_only=True)]
+)
 class NewTraining(Body):
     """What to learn from, and how."""
 

@@ -72,6 +72,7 @@ def test_a_project_is_made_from_a_definition(charlie_api):
         ({"name": "X", "preset": "ranking", "slug": "Not a slug"}, "slug"),
         ({"name": "X", "preset": "ranking", "cap": "NaN"}, "cap"),
         ({"name": "X", "preset": "ranking", "overlap": 0}, "overlap"),
+        ({"name": "X", "definition": {}}, "definition.questions"),
         ({"name": "X", "definition": {"questions": []}}, "definition.questions"),
         ({"name": "X", "definition": {"title": "a\x00b"}}, "definition"),
         ({"name": "X", "definition": [1]}, "definition"),
