@@ -1,34 +1,31 @@
 """Many rows into one table, fast: primary keys in blocks, then COPY on PostgreSQL and executemany on SQLite.
 
 No model instances are made and no signals are sent; the tables' own constraints hold as always. Rows are tuples
-in the form the database stores; `json_text`, `uuid_text` and `moment` give that form.
+in the form the database stores: UUIDs as 32 hex digits, and what `json_text` and `moment_form` give.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 
 from django.db import connection, models
-
-_encode = json.JSONEncoder(ensure_ascii=True, sort_keys=True).encode
+from pydantic_core import to_json
 
 
 def json_text(value: object) -> str:
-    """A JSON value as a JSONField stores it, with sorted keys."""
+    """A JSON value as a JSONField stores it: text without NUL, half surrogates or numbers that are not finite."""
     if not value and type(value) is dict:
         return "{}"
-    return _encode(value)
+    return to_json(value).decode()
 
 
-def moment(value: datetime) -> str:
-    """An aware time as a DateTimeField stores it: UTC; SQLite keeps it as text without a zone."""
-    if value.tzinfo is not UTC:
-        value = value.astimezone(UTC)
-    text = value.isoformat(" ")
-    return text[:-6] if connection.vendor == "sqlite" else text
+def moment_form() -> Callable[[datetime], str]:
+    """The function that writes an aware UTC time as a DateTimeField stores it; SQLite keeps no zone."""
+    if connection.vendor == "sqlite":
+        return lambda value: value.isoformat(" ")[:-6]
+    return lambda value: value.isoformat(" ")
 
 
 def allocate(model: type[models.Model], n: int) -> Sequence[int]:

@@ -87,6 +87,8 @@ def storable(text: str) -> bool:
     """Whether the databases can hold this text: no NUL, no lone surrogate."""
     if "\x00" in text:
         return False
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

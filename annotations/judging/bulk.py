@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from annotations.items.bulk_insert import allocate, insert, json_text, moment
+from annotations.items.bulk_insert import allocate, insert, json_text, moment_form
 from annotations.projects.models import Annotator
 
 from . import counters
@@ -303,6 +303,7 @@ def _insert(
     accepted: list[Entry], project_id: int, origin: str, now: datetime, shown: dict[int, Assignment]
 ) -> None:
     """Insert the judgments, then their comparisons, scores and calls."""
+    moment = moment_form()
     now_text = moment(now)
     judgments, comparisons, scores, calls = [], [], [], []
     for entry in accepted:

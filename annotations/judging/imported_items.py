@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from annotations.items.bulk_insert import insert, json_text, moment
+from annotations.items.bulk_insert import insert, json_text, moment_form
 from annotations.items.content import content_hash, group_of
 from annotations.items.models import Item, Response
 from annotations.items.readers import JudgmentRecord, Record
@@ -305,7 +305,7 @@ class Batch:
 
     def write(self, now: datetime) -> None:
         """Insert the new items with their counters, and update the changed ones. Caller has given each its key."""
-        now_text = moment(now)
+        now_text = moment_form()(now)
         insert(Item, ITEM, [self._item_row(target, now_text) for target in self.fresh])
         rows = [row for target in self.fresh for row in _response_rows(target)]
         for target in self.targets.values():

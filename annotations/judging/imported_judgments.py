@@ -26,7 +26,7 @@ def name_uuid(words: str) -> str:
 def judgment_uuid(project_id: int, identity: str, judgment: JudgmentRecord, answers_text: str) -> str:
     """The id of a judgment that brings none: the same content by the same annotator has the same id every time.
 
-    `answers_text` is its free answers as JSON with sorted keys.
+    `answers_text` is its free answers as JSON.
     """
     j = judgment
     content = (

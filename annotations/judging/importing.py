@@ -11,7 +11,7 @@ from pathlib import Path
 from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
-from annotations.items.bulk_insert import allocate, insert, json_text, moment
+from annotations.items.bulk_insert import allocate, insert, json_text, moment_form
 from annotations.items.content import order_key
 from annotations.items.models import Item
 from annotations.items.readers import JudgmentRecord, Problem, Record
@@ -197,7 +197,7 @@ class _Importer:
         if kind == Annotator.Kind.LM:
             model, _, strategy = name.partition(" · ")
             meta = {"model": model, "strategy": strategy, "backend": "imported"}
-        now = moment(timezone.now())
+        now = moment_form()(timezone.now())
         pseudonym = uuids.uuid4().hex
         return (
             pk,

@@ -231,7 +231,7 @@ def test_keys_come_in_blocks_that_nobody_else_gets():
                     "name": f"new {pk}",
                     "meta": "{}",
                     "pseudonym": uuid.uuid4().hex,
-                    "created_at": bulk_insert.moment(row["created_at"]),
+                    "created_at": bulk_insert.moment_form()(row["created_at"]),
                 }.values()
             )
             for pk in block
