@@ -39,7 +39,7 @@ def test_the_docs_page_lists_every_operation_and_runs_no_script_of_its_own(clien
     for path, methods in schema["paths"].items():
         for method, operation in methods.items():
             assert f'id="{operation["operationId"]}"' in html
-            assert f"<code>{path}</code>" in html
+            assert f'<code class="api-path">{path}</code>' in html
             assert method.upper() in html
     assert not re.search(r"<script(?![^>]*\bsrc=)", html)
     assert not re.search(r"\sstyle=|\son[a-z]+=", html)
