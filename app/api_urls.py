@@ -44,9 +44,7 @@ urlpatterns = [
         name="export_file",
     ),
     path(f"{PROJECT}/reward-models", rewards.RewardModels.as_view(), name="reward_models"),
-    path(
-        f"{PROJECT}/reward-models/<slug:public_id>", rewards.RewardModelOne.as_view(), name="reward_model"
-    ),
+    path(f"{PROJECT}/reward-models/<slug:public_id>", rewards.RewardModelOne.as_view(), name="reward_model"),
     path(f"{PROJECT}/training-runs", rewards.TrainingRuns.as_view(), name="training_runs"),
     path(f"{PROJECT}/training-runs/<int:pk>", rewards.TrainingRunOne.as_view(), name="training_run"),
     path("jobs", jobs.Jobs.as_view(), name="jobs"),

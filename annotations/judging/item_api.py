@@ -65,7 +65,7 @@ class ItemOne(ApiView):
 
     @extend_schema(
         tags=["items"], summary="Read an item with its responses and judgments",
-        parameters=[SLUG, in_path("pk", "The item's id.", OpenApiTypes.INT), FieldsQuery],
+        parameters=[SLUG, in_path("id", "The item's id.", OpenApiTypes.INT), FieldsQuery],
         operation_id="items_retrieve", responses=ItemResource,
     )  # fmt: skip
     def get(self, request, slug, pk):
