@@ -47,6 +47,7 @@ def run_loop(site: harness.Site, people: list[Person], seconds: float) -> Run:
     """Let the people judge for so long; opening their first page is not counted."""
     for person in people:
         person.open()
+        person.close()  # the server closes a connection that idles for two seconds
     crowd = Crowd(people)
     meter = Meter(site, site.web.child.pid)
     meter.start()
@@ -58,7 +59,9 @@ def run_loop(site: harness.Site, people: list[Person], seconds: float) -> Run:
     elapsed = time.perf_counter() - started
     web, database = meter.stop()
     if crowd.n_failures:
-        raise SystemExit(f"{crowd.n_failures} requests failed; {site.web.log.read_text()[-3000:]}")
+        raise SystemExit(
+            f"{crowd.n_failures} requests failed: {[person.last_failure for person in people]} {site.web.log.read_text()[-3000:]}"
+        )
     if any(person.finished for person in people):
         raise SystemExit("the items ran out: take more items or fewer seconds")
     times = [1000 * one.seconds for person in people for one in person.given]

@@ -89,6 +89,7 @@ class Person(Visitor):
         self.given: list[Given] = []
         self.failures = 0
         """Requests that got no answer, or a 5xx."""
+        self.last_failure = ""
         self.cut = 0
         """Answers that were sent off whole and whose connection broke before a reply came."""
         self.finished = False
@@ -164,6 +165,7 @@ class Person(Visitor):
             if 300 <= status < 500:
                 raise Unexpected(f"{self.name}: {method} {path} answered {status}: {text[:600]}")
             self.failures += 1
+            self.last_failure = f"{method} {path}: {status} {text[:300]}"
             if time.monotonic() > deadline:
                 raise Unexpected(
                     f"{self.name}: {method} {path} failed for {self.retry_seconds} s: {text[:600]}"

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.faults
 
 
 def people_of(site, sessions, slug, seed):
+    """The people of one test; another `seed` for each, since the UUIDs they make follow from it."""
     return Crowd(
         [Person(name, sessions[name], site.port, slug, seed * 100 + n) for n, name in enumerate(PEOPLE)]
     )
@@ -37,7 +38,7 @@ def test_no_acknowledged_judgment_is_lost(site, sessions, overlap, kills, items)
     site.add_items(items, overlap=overlap, people=PEOPLE, slug=slug)
     site.start_web()
     delays = random.Random(overlap * 1000 + kills)
-    crowd = people_of(site, sessions, slug, seed=kills)
+    crowd = people_of(site, sessions, slug, seed=100 * overlap + kills)
     crowd.start()
     try:
         for kill in range(1, kills + 1):
