@@ -21,7 +21,7 @@ class Item(models.Model):
         LM = "lm", "Language model"
         BOTH = "both", "Both"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items", db_index=False)
     source = models.CharField(max_length=200, blank=True)
     external_id = models.CharField(max_length=500, null=True, blank=True)
     content_hash = models.CharField(max_length=64, help_text="sha256 over prompt, context and responses.")
@@ -97,7 +97,7 @@ class Item(models.Model):
 class Response(models.Model):
     """One response of an item, at its place in the stored (canonical) order."""
 
-    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="responses")
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="responses", db_index=False)
     index = models.PositiveSmallIntegerField()
     text = models.TextField()
     model = models.CharField(max_length=200, blank=True, help_text="What wrote it; never sent to annotators.")

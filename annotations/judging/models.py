@@ -25,8 +25,10 @@ class Assignment(models.Model):
         EXPIRED = "expired"
         RELEASED = "released"
 
-    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
-    annotator = models.ForeignKey(Annotator, on_delete=models.CASCADE, related_name="assignments")
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments", db_index=False)
+    annotator = models.ForeignKey(
+        Annotator, on_delete=models.CASCADE, related_name="assignments", db_index=False
+    )
     state = models.CharField(max_length=9, choices=State.choices, default=State.LEASED)
     presented_order = models.CharField(
         max_length=8, help_text="Canonical indices as shown, left first, e.g. '10'."
@@ -67,7 +69,7 @@ class Judgment(models.Model):
         MODEL = "model"
 
     uuid = models.UUIDField(unique=True)
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judgments")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judgments", db_index=False)
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="judgments", db_index=False)
     annotator = models.ForeignKey(
         Annotator, on_delete=models.PROTECT, related_name="judgments", db_index=False
