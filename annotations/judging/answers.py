@@ -98,19 +98,20 @@ def storable(text: str) -> bool:
 
 def _unstorable(value: object, depth: int = 0) -> str | None:
     """The first reason why a JSON value cannot be stored, or None."""
+    kind = type(value)
+    if kind is str:
+        return None if storable(value) else "holds a NUL character or half a surrogate pair"
+    if kind is int or kind is bool or value is None:
+        return None
+    if kind is float:
+        return None if math.isfinite(value) else "holds a number that is not finite"
     if depth > 20:
         return "is nested deeper than 20 levels"
-    if isinstance(value, str):
-        return None if storable(value) else "holds a NUL character or half a surrogate pair"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "holds a number that is not finite"
+    parts = value
     if isinstance(value, dict):
-        for key, part in value.items():
-            found = _unstorable(str(key), depth + 1) or _unstorable(part, depth + 1)
-            if found:
-                return found
-    if isinstance(value, (list, tuple)):
-        for part in value:
+        parts = [*map(str, value), *value.values()]
+    if isinstance(parts, (list, tuple)):
+        for part in parts:
             found = _unstorable(part, depth + 1)
             if found:
                 return found

@@ -41,7 +41,7 @@ def judgment_uuid(project_id: int, identity: str, judgment: JudgmentRecord, answ
         j.reason,
         j.probability,
         j.presented_order,
-        j.created_at and j.created_at.isoformat(),
+        j.created_at and j.created_at.timestamp(),
         j.active_ms,
         j.wall_ms,
         [(c.order, c.label, c.raw, c.reason, json_text(c.meta)) for c in j.calls],
