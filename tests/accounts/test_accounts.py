@@ -42,6 +42,7 @@ def test_sign_in_by_name_or_address_and_a_wrong_password(client, bob):
         page = client.post(reverse("account_login"), {"login": login, "password": PASSWORD})
         assert (page.status_code, page.url) == (302, "/")
         client.post(reverse("account_logout"))
+    assert b"autofocus" in client.get(reverse("account_login")).content
     page = client.post(reverse("account_login"), {"login": "bob", "password": "wrong"})
     assert page.status_code == 200
     assert "_auth_user_id" not in client.session

@@ -175,6 +175,16 @@ def without_placeholders(form: BaseForm) -> BaseForm:
     return form
 
 
+@register.filter
+def focused(form: BaseForm) -> BaseForm:
+    """Put the focus where a person needs it: on the first field with an error, else on the first one."""
+    shown = form.visible_fields()
+    wanted = next((field for field in shown if field.errors), shown[0] if shown else None)
+    if wanted is not None:
+        wanted.field.widget.attrs["autofocus"] = True
+    return form
+
+
 @register.simple_tag(takes_context=True)
 def signup_open(context: Context) -> bool:
     """Say whether this visitor may make an account."""
