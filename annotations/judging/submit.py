@@ -6,16 +6,16 @@ import uuid as uuids
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from annotations.items.models import Item
 from annotations.projects import schemas
 from annotations.projects.models import Annotator
-from app.web.prepared import Prepared
+from app.web.prepared import Prepared, PreparedUpdate
 
 from . import counters, locks
-from .answers import Answer, check
+from .answers import Answer, InvalidAnswer, check
 from .models import Assignment, Comparison, Judgment, LMCall, Score
 
 
@@ -52,13 +52,50 @@ def submit(
     schema version, Conflict if the UUID belongs to another answer, the annotator has a current judgment of this
     item that `supersedes` does not name, or the item is withdrawn. Takes the annotator's lock, then the item's.
     """
+    try:
+        judgment = _store(
+            annotator=annotator,
+            item_id=item_id,
+            schema_id=schema_id,
+            uuid=uuid,
+            answer=answer,
+            origin=origin,
+            assignment_id=assignment_id,
+            guideline_id=guideline_id,
+            criteria_release_id=criteria_release_id,
+            supersedes=supersedes,
+            propensity=propensity,
+            created_at=created_at,
+        )
+    except (Conflict, InvalidAnswer, IntegrityError):
+        # A retry always ends here: its judgment is the current one, was replaced, or has the same unique UUID.
+        stored = Judgment.objects.filter(uuid=uuid).first()
+        if stored is None:
+            raise
+        if (stored.annotator_id, stored.item_id) != (annotator.pk, item_id):
+            raise Conflict("This id belongs to another judgment.") from None
+        return Submitted(stored, created=False)
+    return Submitted(judgment, created=True)
+
+
+def _store(
+    *,
+    annotator: Annotator,
+    item_id: int,
+    schema_id: int,
+    uuid: uuids.UUID,
+    answer: Answer,
+    origin: str,
+    assignment_id: int | None,
+    guideline_id: int | None,
+    criteria_release_id: int | None,
+    supersedes: uuids.UUID | None,
+    propensity: float | None,
+    created_at: datetime | None,
+) -> Judgment:
+    """Write the judgment; for a UUID that is stored, the table's own constraint raises IntegrityError."""
     with transaction.atomic():
         holder = locks.lock_annotator(annotator.pk) if annotator.kind == Annotator.Kind.HUMAN else annotator
-        stored = Judgment.objects.filter(uuid=uuid).first()
-        if stored is not None:
-            if (stored.annotator_id, stored.item_id) != (annotator.pk, item_id):
-                raise Conflict("This id belongs to another judgment.")
-            return Submitted(stored, created=False)
         item = locks.lock_item(item_id)
         if item.project_id != annotator.project_id:
             raise Conflict("The item belongs to another project.")
@@ -101,13 +138,20 @@ def submit(
         judgment.save(force_insert=True)
         write_parts([(judgment, answer)])
         _count(item, holder, before, judgment, assignment)
-    return Submitted(judgment, created=True)
+    return judgment
 
 
 _CURRENT = Prepared(
     lambda item, annotator: Judgment.objects.filter(item=item, annotator=annotator, is_current=True)[:1]
 )
 _ASSIGNMENT = Prepared(lambda item, annotator: Assignment.objects.filter(item=item, annotator=annotator))
+_CLOSE = PreparedUpdate(
+    lambda assignment, state: (
+        Assignment.objects.filter(pk=assignment),
+        {"state": state, "draft": None, "drafted_at": None},
+    ),
+    state=str,
+)
 
 
 def _before(item: Item, annotator: Annotator, supersedes: uuids.UUID | None) -> Judgment | None:
@@ -243,9 +287,6 @@ def close_assignment(
     if counts and not was_counted:
         turned = shown
     skipped = outcome == Judgment.Outcome.SKIPPED
-    Assignment.objects.filter(pk=assignment.pk).update(
-        state=Assignment.State.SKIPPED if skipped else Assignment.State.SUBMITTED,
-        draft=None,
-        drafted_at=None,
-    )
+    state = Assignment.State.SKIPPED if skipped else Assignment.State.SUBMITTED
+    _CLOSE.run(assignment=assignment.pk, state=state.value)
     return counters.Change(leases=-1) if was_live else counters.Change(), turned
