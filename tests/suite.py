@@ -1,8 +1,8 @@
 """Run the suite in parts, and say plainly which part ran, which did not, and why.
 
-    python tests/suite.py            the suite on SQLite, a smoke of PostgreSQL + Redis and of the browser
-    python tests/suite.py --all      everything on both databases, browser and fault tests
-    --require-all                    a part that could not run is a failure (CI sets REQUIRE_ALL=1)
+python tests/suite.py            the suite on SQLite, a smoke of PostgreSQL + Redis and of the browser
+python tests/suite.py --all      everything on both databases, browser and fault tests
+--require-all                    a part that could not run is a failure (CI sets REQUIRE_ALL=1)
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ def run(name: str, *command: str, **environment: str) -> bool:
     started = time.monotonic()
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", **environment}
     code = subprocess.run(command, cwd=ROOT, env=env).returncode
-    print(f"=== {name}: {'ok' if code == 0 else f'FAILED ({code})'} in {time.monotonic() - started:.0f} s", flush=True)
+    print(
+        f"=== {name}: {'ok' if code == 0 else f'FAILED ({code})'} in {time.monotonic() - started:.0f} s",
+        flush=True,
+    )
     return code == 0
 
 
@@ -85,7 +88,13 @@ def main() -> int:
             services,
             f"no PostgreSQL at {POSTGRES} or no Redis at {REDIS}",
             lambda: (
-                pytest("suite on PostgreSQL + Redis", "-m", "not browser and not faults", workers="2", **on_services)
+                pytest(
+                    "suite on PostgreSQL + Redis",
+                    "-m",
+                    "not browser and not faults",
+                    workers="2",
+                    **on_services,
+                )
                 if options.all
                 else pytest(
                     "smoke of PostgreSQL + Redis",
@@ -101,14 +110,18 @@ def main() -> int:
             "pages in chromium",
             bool(chromium),
             "chromium is not installed (Debian: apt-get install chromium)",
-            lambda: pytest("pages in chromium", "-m", "browser" if options.all else "browser and not slow", workers="0"),
+            lambda: pytest(
+                "pages in chromium", "-m", "browser" if options.all else "browser and not slow", workers="0"
+            ),
         ),
         (
             "faults",
             "kill -9 on SQLite",
             True,
             "",
-            lambda: pytest("kill -9 on SQLite", "-m", "faults" if options.all else "faults and not slow", workers="0"),
+            lambda: pytest(
+                "kill -9 on SQLite", "-m", "faults" if options.all else "faults and not slow", workers="0"
+            ),
         ),
     ]
     if options.all:
