@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from sklearn.feature_extraction.text import HashingVectorizer
 
 STYLE_NAMES = (
     "log_words",
@@ -83,6 +82,9 @@ def hashed_ngrams(texts: Sequence[str], n_features: int = N_HASHED) -> sparse.cs
 
     float64 csr of shape (n, n_features); signs alternate by hash, so collisions cancel in expectation.
     """
+    # Here and not above: it brings 150 MB into whatever process imports it, and web processes never hash.
+    from sklearn.feature_extraction.text import HashingVectorizer
+
     vectorizer = HashingVectorizer(
         n_features=n_features,
         ngram_range=(1, 2),

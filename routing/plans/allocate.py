@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
-from scipy.stats import hypergeom, norm
+from scipy.special import ndtr
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ def propensities(
         room = budget // each - rank if each else np.full(n, n)
         passes = np.where(room >= size, 1.0, 0.0)
         edge = (room >= 0) & (room < size)
+        from scipy.stats import hypergeom  # heavy, and only a plan being drawn needs it
+
         passes[edge] = hypergeom.cdf(room[edge], n - 1, n - rank[edge], size)
     else:
         others = n - 1
@@ -127,7 +129,7 @@ def propensities(
         lattice = int(np.gcd.reduce(ranked))
         room = budget - through - size * mean + lattice / 2
         safe = np.where(sd > 0, sd, 1.0)
-        passes = np.where(sd > 0, norm.cdf(room / safe), room >= 0)
+        passes = np.where(sd > 0, ndtr(room / safe), room >= 0)
         passes[through + below <= budget] = 1.0
         passes[through > budget] = 0.0
     values = share + (1 - share) * passes

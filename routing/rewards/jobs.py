@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy
 import scipy
-import sklearn
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
@@ -229,7 +229,7 @@ def _config(run: TrainingRun, trained: train.Trained) -> dict[str, Any]:
         "spec": run.spec,
         "fit": train.finite(trained.info),
         "preflight": train.finite(trained.report),
-        "versions": {**versions, "scikit-learn": sklearn.__version__},
+        "versions": {**versions, "scikit-learn": version("scikit-learn")},
     }
 
 
