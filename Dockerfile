@@ -11,6 +11,7 @@ COPY annotations annotations
 COPY routing routing
 COPY templates templates
 COPY static static
+COPY locale locale
 COPY demo demo
 RUN useradd --system --uid 10001 plumbline && mkdir /data && chown plumbline /data \
     && DEBUG=1 DATA_DIR=/srv/plumbline/build python manage.py check \

@@ -56,6 +56,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "csp",
     "django_htmx",
     "rest_framework",
@@ -66,11 +68,16 @@ INSTALLED_APPS = [
     "app.jobs",
     "app.ledger",
     "app.web",
+    "app.webhooks",
     "annotations.projects",
     "annotations.items",
     "annotations.judging",
+    "annotations.people",
+    "annotations.analysis",
     "annotations.lm",
+    "annotations.criteria",
     "annotations.datasets",
+    "routing.features",
     "routing.rewards",
     "routing.plans",
 ]
@@ -84,8 +91,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "app.accounts.languages.LanguageMiddleware",
+    "app.accounts.middleware.GuestMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "app.web.conditional.ApiConditionalMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -104,7 +114,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
             ],
-            "builtins": ["app.web.templatetags.plumbline"],
+            "builtins": ["app.web.templatetags.plumbline", "django.templatetags.i18n"],
         },
     }
 ]
@@ -119,7 +129,7 @@ if _db["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "timeout": 30,
         "init_command": (
-            "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA mmap_size=268435456;"
+            "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
             "PRAGMA journal_size_limit=67108864;PRAGMA cache_size=-16000;PRAGMA temp_store=MEMORY;"
         ),
     }
@@ -168,10 +178,18 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+# Pretrained models that reward models may start from, and the threads of a training on a CPU.
+REWARD_BASE_FOLDERS = env.list("REWARD_BASE_FOLDERS", default=[])
+REWARD_CPU_THREADS = env.int("REWARD_CPU_THREADS", default=1)
 JOB_LEASE_SECONDS = env.int(
     "JOB_LEASE_SECONDS", default=120
 )  # after so long without a sign, a job's worker is dead
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", default=15.0)
+EXPORT_KEEP_DAYS = env.int("EXPORT_KEEP_DAYS", default=180)
+JOB_LOG_KEEP_DAYS = env.int("JOB_LOG_KEEP_DAYS", default=180)
+for _name in ("EXPORT_KEEP_DAYS", "JOB_LOG_KEEP_DAYS"):
+    if globals()[_name] < 0:
+        raise ImproperlyConfigured(f"{_name}={globals()[_name]}: expected days, or 0 for ever")
 CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {"task": "jobs.sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}},
     "expire-leases": {
@@ -179,6 +197,27 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "seal-log": {"task": "judging.seal_log", "schedule": 60.0, "options": {"expires": 60}},
+    "purge-projects": {"task": "projects.purge_due", "schedule": 3600.0, "options": {"expires": 3600}},
+    "forget-people": {"task": "people.forget", "schedule": 3600.0, "options": {"expires": 3600}},
+    "forget-answers": {"task": "web.forget_answers", "schedule": 3600.0, "options": {"expires": 3600}},
+    "forget-job-logs": {"task": "jobs.forget_logs", "schedule": 3600.0, "options": {"expires": 3600}},
+    "remove-exports": {
+        "task": "datasets.remove_old_exports",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
+    "send-webhooks": {"task": "webhooks.sweep", "schedule": 30.0, "options": {"expires": 30}},
+    "tally": {"task": "people.tally", "schedule": 60.0, "options": {"expires": 60}},
+    "adapt-leases": {"task": "judging.adapt_leases", "schedule": 300.0, "options": {"expires": 300}},
+    "budget-alerts": {"task": "people.budget_alerts", "schedule": 300.0, "options": {"expires": 300}},
+    "charge-gpu": {"task": "plans.charge_gpu", "schedule": 300.0, "options": {"expires": 300}},
+    "reward-loops": {"task": "rewards.loops", "schedule": 60.0, "options": {"expires": 60}},
+    "weekly-panels": {"task": "criteria.weekly_panels", "schedule": 3600.0, "options": {"expires": 3600}},
+    "features-keep-up": {"task": "features.keep_up", "schedule": 60.0, "options": {"expires": 60}},
+    "plans-keep-up": {"task": "plans.keep_up", "schedule": 60.0, "options": {"expires": 60}},
+    "order-queues": {"task": "analysis.order_queues", "schedule": 60.0, "options": {"expires": 60}},
+    "settle-pay": {"task": "people.settle_pay", "schedule": 300.0, "options": {"expires": 300}},
 }
 if CELERY_BROKER_URL.startswith("filesystem://"):
     _broker = DATA_DIR / "broker"
@@ -225,6 +264,35 @@ ACCOUNT_LOGOUT_ON_GET = False
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 ALLOW_SIGNUP = _bool("ALLOW_SIGNUP", False)
+# Sign-in through an organisation's OpenID Connect server. Accounts are never joined by e-mail alone: who has one
+# connects it from "Connected accounts" after signing in.
+OIDC_SERVER_URL = env.str("OIDC_SERVER_URL", default="").rstrip("/")
+OIDC_NAME = env.str("OIDC_NAME", default="your organisation")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+OIDC_EMAIL_DOMAINS = [domain.strip().lower() for domain in env.list("OIDC_EMAIL_DOMAINS", default=[])]
+_oidc = urlsplit(OIDC_SERVER_URL)
+if OIDC_SERVER_URL and (_oidc.scheme not in {"http", "https"} or not _oidc.hostname):
+    raise ImproperlyConfigured(f"OIDC_SERVER_URL={OIDC_SERVER_URL!r}: expected https://host[/path]")
+if OIDC_SERVER_URL and not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET):
+    raise ImproperlyConfigured("OIDC_SERVER_URL needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET beside it.")
+OIDC_PROVIDER = "oidc"
+SOCIALACCOUNT_ADAPTER = "app.accounts.adapter.OrganisationAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = False
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_OPENID_CONNECT_URL_PREFIX = "organisation"
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": []}}
+if OIDC_SERVER_URL:
+    SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"] = [
+        {
+            "provider_id": OIDC_PROVIDER,
+            "name": OIDC_NAME,
+            "client_id": OIDC_CLIENT_ID,
+            "secret": OIDC_CLIENT_SECRET,
+            "settings": {"server_url": OIDC_SERVER_URL, "oauth_pkce_enabled": True},
+        }
+    ]
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
@@ -250,7 +318,8 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # A form that begins the sign-in at the organisation is redirected there, which browsers count as its action.
+        "form-action": [SELF, *([f"{_oidc.scheme}://{_oidc.netloc}"] if OIDC_SERVER_URL else [])],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
         "object-src": [NONE],
@@ -260,7 +329,10 @@ CONTENT_SECURITY_POLICY = {
 # A 10 MB text must reach our own check and get a clear answer; a larger body is refused by Django with 413/400.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+LM_LOCAL_DIR = env.str("LM_LOCAL_DIR", default=str(DATA_DIR / "weights"))
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_MB", default=2048) * 1024 * 1024
+# Receivers on one's own network and by plain http: for trying out, never on a site that strangers may use.
+WEBHOOK_ALLOW_PRIVATE = _bool("WEBHOOK_ALLOW_PRIVATE", False)
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- API ---------------------------------------------------------------------------------------------------
@@ -269,7 +341,10 @@ REST_FRAMEWORK = {
         "knox.auth.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "app.accounts.scopes.TokenScope",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "app.web.api_schema.ApiSchema",
     "DEFAULT_PAGINATION_CLASS": None,
@@ -308,6 +383,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = DATA_DIR / "media"
+VOTES_DIR = DATA_DIR / "votes"  # arrays of votes, made again when they are missing
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -317,6 +393,8 @@ STORAGES = {
     },
 }
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]  # each by its own name; see "Languages" in docs/ui.md
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
@@ -359,5 +437,7 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "celery": {"level": "WARNING"},
         "kombu": {"level": "ERROR"},
+        "openai": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},
     },
 }

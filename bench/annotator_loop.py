@@ -23,6 +23,8 @@ from tests.faults.people import Crowd, Person
 
 BAR_MS = 15.0
 BAR_GROWTH = 1.3
+GROWN_FROM = 20_000  # with more items than these, the rest are copies made inside the database
+THINK_BAR_MS = 100.0
 SHARED_FROM = 5000  # with so many items, all runs share one project; below, each run has its own
 OVERLAP = 3
 
@@ -132,6 +134,60 @@ def run_bare(
     return _run(times, elapsed, web, database, peak_mb(harness.group_of(server.child.pid)))
 
 
+class Thinker(Person):
+    """Somebody who reads before each answer, for a time drawn from the exponential distribution."""
+
+    think = 2.0
+
+    def _answer(self, inputs: list[dict]) -> str:
+        deadline = time.monotonic() + self._random.expovariate(1 / self.think)
+        while (left := deadline - time.monotonic()) > 0:
+            if self.stop():
+                return self._page
+            self.close()  # the server closes a connection that idles for two seconds
+            time.sleep(min(left, 0.5))
+        return super()._answer(inputs)
+
+    def judge(self, *, until=lambda: False) -> None:
+        self.stop = until
+        super().judge(until=until)
+
+
+def measure_thinking(items: int, database: str, *, clients: int, seconds: float, think: float) -> dict:
+    """One run of people who think: {items, database, loop: [Run]}; times are what a person waits for."""
+    names = [f"person-{n}" for n in range(clients)]
+    with harness.site(database="" if database == SQLITE else database) as site:
+        site.add_items(min(items, GROWN_FROM), overlap=OVERLAP, people=names, slug="all")
+        if items > GROWN_FROM:
+            site.inside("grow", slug="all", to=items)
+        sessions = site.inside("sessions", people=names)
+        site.start_web()
+        people = []
+        for number in (0, 1):
+            crowd = [
+                Thinker(name, sessions[name], site.port, "all", 100 * number + k)
+                for k, name in enumerate(names)
+            ]
+            for person in crowd:
+                person.think = think
+            people.append(crowd)
+        run_loop(site, people[0], max(5.0, 2 * think))  # warm-up
+        run = run_loop(site, people[1], seconds)
+    name = "SQLite" if database == SQLITE else "PostgreSQL"
+    return {"items": items, "database": name, "think": think, "clients": clients, "loop": [run]}
+
+
+def thinking_verdict(result: dict) -> str:
+    """The bar in words."""
+    [run] = result["loop"]
+    met = "met" if run.p99 <= THINK_BAR_MS else "MISSED"
+    return (
+        f"{result['database']}, {result['items']:,} items, {result['clients']} people who think {result['think']:g} s: "
+        f"{run.loops} judgments, next item after {run.p50:.0f} ms (p50), {run.p95:.0f} ms (p95), {run.p99:.0f} ms (p99), "
+        f"bar ≤ {THINK_BAR_MS:g} ms {met}; {run.web_cpu_ms:.2f} ms web CPU per judgment"
+    )
+
+
 def measure(items: int, database: str, *, clients: int, seconds: float, runs: int) -> dict:
     """All runs at one size on one database: {loop: [Run], bare: [Run], …}."""
     names = [f"person-{n}" for n in range(clients)]
@@ -139,7 +195,9 @@ def measure(items: int, database: str, *, clients: int, seconds: float, runs: in
         shared = items >= SHARED_FROM
         slugs = ["all"] * (runs + 1) if shared else [f"run-{n}" for n in range(runs + 1)]
         for slug in dict.fromkeys(slugs):
-            site.add_items(items, overlap=OVERLAP, people=names, slug=slug)
+            site.add_items(min(items, GROWN_FROM), overlap=OVERLAP, people=names, slug=slug)
+            if items > GROWN_FROM:
+                site.inside("grow", slug=slug, to=items)
         sessions = site.inside("sessions", people=names)
         site.start_web()
         bare_port = harness.free_port()
@@ -221,12 +279,32 @@ def main() -> None:
     parser.add_argument(
         "--database", nargs="+", default=[SQLITE], help="'sqlite', or URLs of PostgreSQL servers"
     )
+    parser.add_argument(
+        "--think",
+        type=float,
+        metavar="S",
+        help="people think so many seconds before each answer (exponential); one run, no bare view",
+    )
     parser.add_argument("--json", action="store_true", help="end with every run as one JSON object")
     options = parser.parse_args()
     print(f"{machine()}; {options.clients} people, {options.runs} runs of {options.seconds:g} s, medians")
     print(
         f"Items: {len(harness.real_pairs())} real pairs; beyond that the same texts under other ids. Overlap {OVERLAP}."
     )
+    if options.think:
+        found = []
+        for database in options.database:
+            for items in options.items:
+                found.append(
+                    measure_thinking(
+                        items, database, clients=options.clients, seconds=options.seconds, think=options.think
+                    )
+                )
+                print(thinking_verdict(found[-1]), flush=True)
+        if options.json:
+            rows = [{**r, "loop": [asdict(x) for x in r["loop"]]} for r in found]
+            print(json.dumps({"machine": machine(), "results": rows}))
+        return
     results = []
     for database in options.database:
         for items in options.items:

@@ -27,6 +27,8 @@ EXPORTS = (
     ("native", "parquet"),
     ("trl_preference", "jsonl"),
     ("trl_preference", "parquet"),
+    ("lmarena", "jsonl"),
+    ("lmarena", "parquet"),
 )
 GROWTH = 1.15  # memory "does not grow" up to this ratio at five times the rows
 

@@ -6,21 +6,41 @@ import pytest
 from django.contrib.auth.hashers import make_password
 
 PASSWORD = "correct horse battery"
+ON_A_DATABASE = {"db", "transactional_db", "django_db_setup", "live_server", "site"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what touches no database, in processes of its own neither: it says the same on each, and runs on one."""
+    texts = {path: path.read_text() for path in {item.path for item in items}}
+    for item in items:
+        if (
+            item.get_closest_marker("django_db") is None
+            and not ON_A_DATABASE & set(item.fixturenames)
+            and "harness" not in texts[item.path]
+        ):
+            item.add_marker("no_database")
 
 
 @pytest.fixture(autouse=True)
 def _fast_and_apart(settings, tmp_path):
     """Cheap password hashes, plain static files, no remembered schemas, and a data folder of the test's own."""
+    from annotations.judging import pools, questions
     from annotations.projects import schemas
 
-    schemas._parsed.cache_clear()  # SQLite gives a rolled-back test's ids to the next one
+    pools._pools.cache_clear()  # SQLite gives a rolled-back test's ids to the next one
+    questions._blank.cache_clear()
+    schemas._parsed.cache_clear()
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.STORAGES = {
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     settings.MEDIA_ROOT = tmp_path / "media"
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.VOTES_DIR = tmp_path / "votes"
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(tmp_path)}
+    }
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ if "PLUMBLINE_TEST_DIR" not in os.environ:
 os.environ["DATA_DIR"] = os.environ["PLUMBLINE_TEST_DIR"]
 os.environ.setdefault("SECRET_KEY", "tests-only")
 os.environ.setdefault("LOG_LEVEL", "WARNING")
+os.environ.setdefault("DATABASE_POOL", "16")  # tests of many workers at once hold a connection in each
 os.environ["DEBUG"] = "0"
 os.environ["ENV_FILE"] = os.devnull
 

@@ -3,11 +3,14 @@
 python tests/suite.py            the suite on SQLite, a smoke of PostgreSQL + Redis and of the browser
 python tests/suite.py --all      everything on both databases, browser and fault tests
 --require-all                    a part that could not run is a failure (CI sets REQUIRE_ALL=1)
+
+What passed on a commit without changes is remembered: --all, right after the suite, runs what is left of its parts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import socket
@@ -20,6 +23,17 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).resolve().parent.parent
 POSTGRES = os.environ.get("TEST_DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9")
+PASSED = ROOT / ".pytest_cache" / "passed.json"
+QUICK = {
+    "sqlite": "not slow and not browser and not faults and not postgres and not redis",
+    "browser": "browser and not slow",
+    "faults": "faults and not slow",
+}
+WHOLE = {
+    "sqlite": "not browser and not faults and not postgres and not redis",
+    "browser": "browser",
+    "faults": "faults",
+}
 
 
 def answers(url: str, port: int) -> bool:
@@ -42,6 +56,48 @@ def run(name: str, *command: str, **environment: str) -> bool:
         flush=True,
     )
     return code == 0
+
+
+def commit() -> str | None:
+    """The commit that these files are, None where they are changed or no commit is known."""
+    try:
+        said = [
+            subprocess.run(
+                ["git", *words], cwd=ROOT, check=True, capture_output=True, text=True
+            ).stdout.strip()
+            for words in (["status", "--porcelain"], ["rev-parse", "HEAD"])
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return None if said[0] else said[1]
+
+
+def passed() -> set[str]:
+    """The quick parts that passed on this commit."""
+    try:
+        kept = json.loads(PASSED.read_text())
+    except (OSError, ValueError):
+        return set()
+    return set(kept["parts"]) if kept["commit"] == commit() else set()
+
+
+def selected(key: str, everything: bool) -> str:
+    """The marker expression of a part: quick, or whole, or what is left of it after the quick part passed."""
+    if not everything:
+        return QUICK[key]
+    return f"({WHOLE[key]}) and not ({QUICK[key]})" if key in passed() else WHOLE[key]
+
+
+def part(key: str, name: str, everything: bool, workers: str) -> bool:
+    """Run a part on SQLite, and remember a quick part that passed."""
+    before, marks = commit(), selected(key, everything)
+    if everything and marks != WHOLE[key]:
+        print(f"\n=== {name}: the quick tests passed on this commit; here are the others.", flush=True)
+    good = pytest(name, "-m", marks, workers=workers)
+    if good and not everything and before is not None and before == commit():
+        PASSED.parent.mkdir(exist_ok=True)
+        PASSED.write_text(json.dumps({"commit": before, "parts": sorted({key} | passed())}))
+    return good
 
 
 def lint() -> bool:
@@ -71,8 +127,6 @@ def main() -> int:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     services = answers(POSTGRES, 5432) and answers(REDIS, 6379)
     on_services = {"DATABASE_URL": POSTGRES, "REDIS_URL": REDIS}
-    quick = "not slow and not browser and not faults and not postgres and not redis"
-    whole = "not browser and not faults and not postgres and not redis"
     parts: list[tuple[str, str, bool, str, object]] = [
         ("lint", "lint, formats, import contracts, migrations", True, "", lint),
         (
@@ -80,7 +134,7 @@ def main() -> int:
             "suite on SQLite",
             True,
             "",
-            lambda: pytest("suite on SQLite", "-m", whole if options.all else quick),
+            lambda: part("sqlite", "suite on SQLite", options.all, "2"),
         ),
         (
             "services",
@@ -91,7 +145,7 @@ def main() -> int:
                 pytest(
                     "suite on PostgreSQL + Redis",
                     "-m",
-                    "not browser and not faults",
+                    "not browser and not faults and (not no_database or postgres or redis)",
                     workers="2",
                     **on_services,
                 )
@@ -110,18 +164,14 @@ def main() -> int:
             "pages in chromium",
             bool(chromium),
             "chromium is not installed (Debian: apt-get install chromium)",
-            lambda: pytest(
-                "pages in chromium", "-m", "browser" if options.all else "browser and not slow", workers="0"
-            ),
+            lambda: part("browser", "pages in chromium", options.all, "0"),
         ),
         (
             "faults",
             "kill -9 on SQLite",
             True,
             "",
-            lambda: pytest(
-                "kill -9 on SQLite", "-m", "faults" if options.all else "faults and not slow", workers="0"
-            ),
+            lambda: part("faults", "kill -9 on SQLite", options.all, "0"),
         ),
     ]
     if options.all:
@@ -131,7 +181,13 @@ def main() -> int:
                 "kill -9 on PostgreSQL + Redis",
                 services,
                 "no PostgreSQL or no Redis",
-                lambda: pytest("kill -9 on PostgreSQL + Redis", "-m", "faults", workers="0", **on_services),
+                lambda: pytest(
+                    "kill -9 on PostgreSQL + Redis",
+                    "-m",
+                    "faults and not no_database",
+                    workers="0",
+                    **on_services,
+                ),
             )
         )
     started, failed, skipped, done = time.monotonic(), [], [], []

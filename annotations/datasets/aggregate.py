@@ -1,4 +1,4 @@
-"""An item's final label: what people decided where people judged it, else what the language models did.
+"""An item's final label: a reviewer's where one decided, else what people said, else what the language models did.
 
 Pure: native items (dicts) in, labels out. A vote is one annotator's signed preference for a pair: negative = the
 first is better, 0 = a tie. Votes are taken as given, in steps of their own scale (a plain label is one step).
@@ -12,6 +12,8 @@ from itertools import combinations
 from math import copysign, floor
 from operator import itemgetter
 from typing import Any, NamedTuple
+
+from annotations.analysis.similar import three_most_similar
 
 KINDS = ("human", "lm")
 METHODS = ("majority", "mean", "three_most_similar")
@@ -39,6 +41,8 @@ class Label(NamedTuple):
     """Signed aggregate in steps of the scale, negative = first better."""
     soft: float
     """P(second better) from the votes, ties half, smoothed; see `soft_label`."""
+    posterior: tuple[float, float, float] | None = None
+    """P(first, tie, second) where Dawid and Skene's model was fitted; see `truth`."""
 
     def margin(self) -> float:
         """Steps by which the verdict's response is better; 0 where the mean does not support the majority."""
@@ -51,35 +55,6 @@ def soft_label(first: float, tie: float, second: float, smoothing: float = 0.0) 
     """α = (wins + ½ ties + λ) / (n + 2λ), with wins of the second and λ = `smoothing`; ½ without any vote."""
     n = first + tie + second + 2 * smoothing
     return (second + 0.5 * tie + smoothing) / n if n else 0.5
-
-
-def three_most_similar(votes: Sequence[float]) -> tuple[float, ...]:
-    """The three votes with the smallest spread, then the smallest variance, then given earliest.
-
-    HelpSteer2-Preference's aggregation, whose tie-breaks are ours. Fewer than four votes are returned whole.
-    Sorted neighbours suffice: any other three with the same extremes hold the same values.
-    """
-    if len(votes) <= 3:
-        return tuple(votes)
-    ordered = sorted(votes)
-    windows = {tuple(ordered[start : start + 3]) for start in range(len(votes) - 2)}
-    return min(
-        windows,
-        key=lambda window: (window[2] - window[0], _variance(window), _earliest(votes, window)),
-    )
-
-
-def _earliest(votes: Sequence[float], values: tuple[float, ...]) -> list[int]:
-    """The earliest places that hold these values."""
-    places = []
-    for value in set(values):
-        places += [place for place, vote in enumerate(votes) if vote == value][: values.count(value)]
-    return sorted(places)
-
-
-def _variance(values: Sequence[float]) -> float:
-    mean = sum(values) / len(values)
-    return round(sum((value - mean) ** 2 for value in values), 9)
 
 
 def half_away(value: float) -> int:
@@ -103,6 +78,18 @@ def current_judgments(item: dict[str, Any]) -> list[dict[str, Any]]:
     return kept
 
 
+def _heard(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """The item's current judgments; of the models' that one alone whose label stands, where a plan says so and it answered."""
+    judgments = current_judgments(item)
+    stands = item.get("plumbline", {}).get("label_by")
+    if stands is None:
+        return judgments
+    heard = [
+        judgment for judgment in judgments if judgment["kind"] != "lm" or judgment["annotator"] == stands
+    ]
+    return heard if any(judgment["kind"] == "lm" for judgment in heard) else judgments
+
+
 def votes_of(
     item: dict[str, Any], *, aspect: str = "overall", judged_by: str = "final"
 ) -> Iterator[tuple[tuple[int, int], str, str, list[float]]]:
@@ -112,18 +99,37 @@ def votes_of(
     from ratings. Per pair the people's votes, else the models'; `judged_by` `human` or `lm` takes only theirs.
     """
     kinds = KINDS if judged_by == "final" else (judged_by,)
-    judgments = [judgment for judgment in current_judgments(item) if judgment["kind"] in kinds]
+    judgments = [judgment for judgment in _heard(item) if judgment["kind"] in kinds]
     for origin, votes in (("direct", _direct), ("ranking", _from_ranks), ("rating", _from_ratings)):
         pairs: dict[tuple[int, int], dict[str, list[float]]] = {}
         for judgment in judgments:
-            kind = judgment["kind"]
             for pair, vote in votes(judgment, aspect):
-                pairs.setdefault(pair, {}).setdefault(kind, []).append(vote)
+                by_kind = pairs.get(pair)
+                if by_kind is None:
+                    by_kind = pairs[pair] = {kind: [] for kind in kinds}
+                by_kind[judgment["kind"]].append(vote)
+        for pair, by_kind in sorted(pairs.items()) if len(pairs) > 1 else pairs.items():
+            kind = next(kind for kind in kinds if by_kind[kind])
+            yield pair, kind, origin, by_kind[kind]
         if pairs:
-            for pair, by_kind in sorted(pairs.items()):
-                kind = next(kind for kind in kinds if kind in by_kind)
-                yield pair, kind, origin, by_kind[kind]
             return
+
+
+def named_votes_of(
+    item: dict[str, Any], *, aspect: str, judged_by: str
+) -> Iterator[tuple[tuple[int, int], str, str, list[tuple[str, float]]]]:
+    """The same as `votes_of`, each vote with its annotator: (name in the row, vote)."""
+    judgments = _heard(item)
+    ways = {"direct": _direct, "ranking": _from_ranks, "rating": _from_ratings}
+    for pair, kind, origin, votes in votes_of(item, aspect=aspect, judged_by=judged_by):
+        names = [
+            judgment["annotator"]
+            for judgment in judgments
+            if judgment["kind"] == kind
+            for found, _ in ways[origin](judgment, aspect)
+            if found == pair
+        ]
+        yield pair, kind, origin, list(zip(names, votes, strict=True))
 
 
 def _direct(judgment: dict[str, Any], aspect: str) -> list[tuple[tuple[int, int], float]]:
@@ -176,6 +182,15 @@ def aggregate(votes: Sequence[float], method: str = "majority") -> tuple[str, fl
     return _words(strength), strength, counts
 
 
+def reviewed(item: dict[str, Any], aspect: str) -> dict[tuple[int, int, str], float]:
+    """What a reviewer decided about the item: (first, second, origin) → signed strength; empty without a review."""
+    review = item.get("plumbline", {}).get("review")
+    if not review or review.get("outcome") != "answered":
+        return {}
+    ways = (("direct", _direct), ("ranking", _from_ranks), ("rating", _from_ratings))
+    return {(*pair, origin): vote for origin, votes in ways for pair, vote in votes(review, aspect)}
+
+
 def count_votes(votes: Sequence[float]) -> tuple[int, int, int]:
     """How many votes say first, tie, second."""
     first = second = 0
@@ -200,16 +215,23 @@ def label_pairs(
     smoothing: float = 0.0,
     judged_by: str = "final",
 ) -> list[Label]:
-    """The item's labelled pairs in canonical order.
+    """The item's labelled pairs in canonical order; a reviewer's verdict takes the place of the votes', whose counts
+    and soft label stay. What a reviewer found impossible to judge has no label.
 
     `ties` decides about pairs without a verdict (ties and disagreements): `drop` leaves them out, `keep` keeps
     them, `soft` keeps them too and turns disagreement into a tie, for learners that use `soft` alone.
     """
     if ties not in TIES:
         raise ValueError(f"ties {ties!r}: expected one of {', '.join(TIES)}")
+    review = item.get("plumbline", {}).get("review") or {}
+    if judged_by != "lm" and review.get("outcome") == "cannot_judge":
+        return []
     labels = []
+    decided = {} if judged_by == "lm" else reviewed(item, aspect)
     for (first, second), kind, origin, votes in votes_of(item, aspect=aspect, judged_by=judged_by):
         verdict, strength, counts = aggregate(votes, method)
+        if (final := decided.get((first, second, origin))) is not None:
+            verdict, strength = _words(final), final
         if verdict in ("tie", "disagreement"):
             if ties == "drop":
                 continue

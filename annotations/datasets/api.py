@@ -26,11 +26,11 @@ from app.web.api import (
 )
 from app.web.problems import Problem
 
-from . import downloads, export, snapshots
+from . import diff, downloads, export, snapshots
 from .formats import BadOption
 from .models import Export, Snapshot
 from .rows import BadQuery
-from .serializers import ExportResource, NewExport, NewSnapshot, SnapshotResource
+from .serializers import ExportResource, NewDiff, NewExport, NewSnapshot, SnapshotResource
 
 SNAPSHOT = in_path("public_id", "The snapshot's id, snap_….")
 EXPORT = in_path("id", "The export's id.", OpenApiTypes.INT)
@@ -74,6 +74,26 @@ class SnapshotOne(ApiView):
     )  # fmt: skip
     def get(self, request, slug, public_id):
         return one(request, SnapshotResource, _snapshot(request, slug, public_id))
+
+
+class SnapshotDiff(ApiView):
+    """The difference between two snapshots."""
+
+    @extend_schema(
+        tags=["datasets"], summary="Compare an earlier snapshot with this one", request=NewDiff,
+        parameters=[SLUG, SNAPSHOT, LOCATION], operation_id="snapshots_diff", responses={202: ACCEPTED},
+    )  # fmt: skip
+    def post(self, request, slug, public_id):
+        """The job's result says what was added, removed and changed: items, judgments, verdicts, versions."""
+        after = _snapshot(request, slug, public_id)
+        body = parse(NewDiff, request.data)
+        before = Snapshot.objects.filter(project=after.project, public_id=body["since"]).first()
+        if before is None:
+            raise bad("since", "There is no such snapshot in this project.")
+        try:
+            return accepted(diff.start(before=before, after=after, actor=request.user))
+        except snapshots.NotReady as error:
+            raise Problem(409, "The snapshot is not ready", str(error)) from None
 
 
 class Exports(ApiView):

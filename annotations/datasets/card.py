@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import json
 
+from annotations.items.pii import KINDS
+
 from .formats import CONTAINERS, FORMATS
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-COLUMNS = {
-    "native": """\
-One row is one item: its prompt, its responses in canonical order, and every judgment. In a comparison a negative
-`preference` means that the first response is better, in steps up to `scale_max`; exactly one of `preference` and
-`tie` is set. A judgment named by another's `supersedes` was corrected. `plumbline` holds the item's number, route,
-audit mark, the probability that a person was to judge it, its group and split. In Parquet, free-form objects
-(`meta`, `answers`) are JSON text, and `prompt_json` holds prompts that were messages.""",
-    "trl_preference": """\
-One row is one pair of responses with a decision. `margin` is the mean preference towards the chosen response, in
-steps of the scale (0 where the mean does not support the majority); `strength` is the same as a level from 1.
-`votes` counts who chose the chosen, a tie, the rejected. `annotator_kind` says whose votes: people's where people
-judged the item, else a language model's. What accompanies a prompt (`context`) opens the first user message.""",
-    "trl_unpaired": """\
-One row is one response that was found good (`label` true) or bad: by thumbs where there are any, else by its wins
-against the item's other responses.""",
-    "csv": """\
-One line is one comparison or one score of a judgment. Texts that a spreadsheet would run as a formula begin with
-an apostrophe.""",
-}
 
 
 def card(manifest: dict) -> str:
@@ -33,9 +16,12 @@ def card(manifest: dict) -> str:
     files = [entry for entry in manifest["files"] if entry["split"]]
     head = ["---"]
     if files:
-        head += ["configs:", "- config_name: default", "  data_files:"]
-        for entry in files:
-            head += [f"  - split: {entry['split']}", f"    path: {entry['path']}"]
+        head += ["configs:"]
+        for config in dict.fromkeys(entry["config"] for entry in files):
+            head += [f"- config_name: {config}", "  data_files:"]
+            for entry in files:
+                if entry["config"] == config:
+                    head += [f"  - split: {entry['split']}", f"    path: {entry['path']}"]
     head += [
         "size_categories:",
         f"- {_size(manifest['rows'])}",
@@ -54,24 +40,29 @@ def card(manifest: dict) -> str:
         f"from snapshot `{manifest['snapshot']}` of {frozen['items']:,} items and {frozen['judgments']:,} judgments, "
         f"frozen {frozen['created_at']}.",
         "",
-        COLUMNS[manifest["format"]],
+        FORMATS[manifest["format"]].columns,
         "",
         "## Splits",
         "",
-        "| split | rows | file | sha256 |",
-        "|---|---|---|---|",
-        *(f"| {e['split']} | {e['rows']:,} | `{e['path']}` | `{e['sha256']}` |" for e in files),
+        "| configuration | split | rows | file | sha256 |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {e['config']} | {e['split']} | {e['rows']:,} | `{e['path']}` | `{e['sha256']}` |"
+            for e in files
+        ),
         "",
         "Prompts that belong together (`group`) are never divided between splits; a group's split never changes.",
         "",
         "## Left out",
         "",
-        *([f"- {reason}: {n:,}" for reason, n in manifest["dropped"].items()] or ["Nothing."]),
+        *_left_out(manifest),
         "",
         "## How it was made",
         "",
         f"- sha256 of the frozen rows: `{manifest['snapshot_sha256']}`",
         f"- Options: `{_json(manifest['options'])}`",
+        *_personal(manifest),
+        *_aggregation(manifest),
         f"- Filters: `{_json(frozen['query'])}`",
         f"- Judgments by kind: `{_json(frozen['counts']['judgments_by_kind'])}`",
         f"- Versions: `{_json(frozen['versions'])}`",
@@ -79,6 +70,41 @@ def card(manifest: dict) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _left_out(manifest: dict) -> list[str]:
+    """What gave no row, and what of judgments has no place in these columns."""
+    lines = [f"- {_plain(reason)}: {n:,}" for reason, n in manifest["dropped"].items()]
+    if manifest["left_out"]:
+        lines += ["", "Of the judgments, these columns have no place for:", ""] if lines else [
+            "Every item gave its rows. Of the judgments, these columns have no place for:", "",
+        ]  # fmt: skip
+        lines += [f"- {_plain(what)}: {n:,}" for what, n in manifest["left_out"].items()]
+    return lines or ["Nothing."]
+
+
+def _personal(manifest: dict) -> list[str]:
+    """What seems to be personal data, where that was looked for."""
+    if "pii" not in manifest:
+        return []
+    found = [
+        f"what looks like {KINDS[kind]}: {told['items']:,} items" for kind, told in manifest["pii"].items()
+    ]
+    return [f"- Personal data, looked for and left as it is: {'; '.join(found) or 'none found'}"]
+
+
+def _aggregation(manifest: dict) -> list[str]:
+    """How Dawid and Skene's model was fitted, where it was asked for."""
+    told = manifest.get("aggregation")
+    if told is None:
+        return []
+    n = len(told.get("annotators", []))
+    return [
+        f"- Aggregation: Dawid and Skene (1979) over {told['votes']:,} votes of {n:,} on {told['pairs']:,} pairs, "
+        f"{told.get('iterations', 0)} steps of EM. `posteriors.jsonl.gz` holds every pair's probabilities; the "
+        "manifest says how often each annotator is right by the model. Where rows have `posterior`, it is the "
+        "pair's, and `soft_label` the probability of the chosen response and half of a tie's."
+    ]
 
 
 def named(manifest: dict) -> bool:

@@ -1,8 +1,9 @@
-"""Writing a snapshot in a format: one file per split, a card, a manifest; and the files people may fetch."""
+"""Writing a snapshot in a format: a file per table and split, a card, croissant.json, a manifest; and the files people may fetch."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,14 +16,16 @@ from annotations.projects.models import Annotator
 from app.accounts import audit
 from app.jobs import runner
 
-from . import formats, snapshots, splits, writers
+from . import croissant, formats, snapshots, splits, truth, writers
 from .card import card
 from .files import sha256_of, written_folder
-from .formats import FORMATS, Conversion
+from .formats import FORMATS, Conversion, Table
+from .formats.base import name_of, note_pii
 from .models import Export, Snapshot
 from .rows import RESERVED, moment
 
-MANIFEST, CARD = "manifest.json", "README.md"
+MANIFEST, CARD, CROISSANT = "manifest.json", "README.md", "croissant.json"
+POSTERIORS = "posteriors.jsonl.gz"
 REPORT_EVERY = 1000  # items
 LINE_ENDS = tuple((f'"split":"{name}"}}}}\n'.encode(), name) for name in splits.SPLITS)
 
@@ -44,7 +47,7 @@ def start_export(
     project = snapshot.project
     with transaction.atomic():
         same = Export.objects.filter(snapshot=snapshot, format=format, container=container).exclude(
-            state=Export.State.FAILED
+            state__in=[Export.State.FAILED, Export.State.REMOVED]
         )
         # Names may change, so an export with names is always written anew.
         known = next(
@@ -105,12 +108,19 @@ def build(export: Export, *, report: Report | None = None) -> Export:
     except BaseException:
         Export.objects.filter(pk=export.pk).update(state=Export.State.FAILED)
         raise
-    Export.objects.filter(pk=export.pk).update(
-        state=Export.State.READY,
-        path=str(folder.relative_to(settings.MEDIA_ROOT)),
-        manifest=manifest,
-        rows=manifest["rows"],
+    done = (
+        Export.objects.filter(pk=export.pk)
+        .exclude(state=Export.State.REMOVED)
+        .update(
+            state=Export.State.READY,
+            path=str(folder.relative_to(settings.MEDIA_ROOT)),
+            manifest=manifest,
+            rows=manifest["rows"],
+        )
     )
+    if not done:  # somebody whom it names was erased meanwhile
+        shutil.rmtree(folder, ignore_errors=True)
+        raise snapshots.NotReady("Somebody was erased while it was written. Start the export again.")
     export.refresh_from_db()
     return export
 
@@ -127,25 +137,20 @@ def write_export(
 ) -> dict:
     """Write the snapshot into a new folder and return the manifest; the same bytes every time.
 
-    The folder appears whole or not at all. Memory does not grow with rows. Raises BadOption, NotReady,
+    The folder appears whole or not at all. Memory does not grow with rows, but with votes by `dawid_skene`. Raises BadOption, NotReady,
     SnapshotDamaged (after which nothing was written), OSError.
     """
     container, checked = formats.check_options(format, container, options or {})
     lines = snapshots.open_lines(snapshot)
     conversion = Conversion(checked, _names(snapshot) if checked.get("annotators") == "name" else {})
+    truths = None
+    if checked.get("method") == truth.METHOD:
+        truths, report = _fit(snapshot, checked, report)
     with written_folder(folder, replace=replace) as part:
-        (part / "data").mkdir()
-        rows_of_files = _write_rows(lines, part, format, container, conversion, snapshot, report)
-        files = [
-            {
-                "path": name,
-                "split": split,
-                "sha256": sha256_of(part / name),
-                "rows": rows,
-                "bytes": (part / name).stat().st_size,
-            }
-            for split, name, rows in rows_of_files
-        ]
+        files = _write_rows(lines, part, format, container, conversion, snapshot, report, truths)
+        for entry in files:
+            entry["sha256"] = sha256_of(part / entry["path"])
+            entry["bytes"] = (part / entry["path"]).stat().st_size
         manifest = {
             "plumbline_export": 1,
             "snapshot": snapshot.public_id,
@@ -153,9 +158,12 @@ def write_export(
             "format": format,
             "container": container,
             "options": checked,
-            "rows": sum(entry["rows"] for entry in files),
+            "rows": sum(entry["rows"] for entry in files if entry["split"]),
             "files": files,
             "dropped": dict(sorted(conversion.dropped.items())),
+            "left_out": dict(sorted(conversion.left_out.items())),
+            **({"pii": dict(sorted(conversion.pii.items()))} if "pii" in checked else {}),
+            **({"aggregation": truths.summary(conversion.names)} if truths is not None else {}),
             "frozen": {
                 "title": snapshot.project.name,
                 "project": snapshot.project.slug,
@@ -174,10 +182,13 @@ def write_export(
             "code": {"plumbline": snapshots.code_version()}
             | ({"pyarrow": pa.__version__} if container == "parquet" else {}),
         }
-        readme = card(manifest)
-        (part / CARD).write_text(readme)
-        files.append({"path": CARD, "split": None, "sha256": sha256_of(part / CARD), "rows": 0,
-                      "bytes": len(readme.encode())})  # fmt: skip
+        for name, text in (
+            (CARD, card(manifest)),
+            (CROISSANT, json.dumps(croissant.describe(manifest), ensure_ascii=False, indent=2) + "\n"),
+        ):
+            (part / name).write_text(text)
+            files.append({"path": name, "config": None, "split": None, "rows": 0, "sha256": sha256_of(part / name),
+                          "bytes": len(text.encode())})  # fmt: skip
         (part / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
     return manifest
 
@@ -190,38 +201,83 @@ def _write_rows(
     conversion: Conversion,
     snapshot: Snapshot,
     report: Report | None,
-) -> list[tuple[str, str, int]]:
-    """Write one file per split that has rows; (split, path, rows) in the order of the splits."""
+    truths: truth.Truths | None,
+) -> list[dict]:
+    """Write one file per table and split that has rows; entries for the manifest in the order of both.
+
+    A table without files per split stands under the split `train`, as its public counterpart does.
+    """
     known = FORMATS[format]
-    open_files: dict[str, writers.Writer] = {}
+    holds = known.holds(conversion.options) if known.holds else None
+    tables = [(table, "{split}" in table.path) for table in known.tables]
+    open_files: dict[tuple[str, str], writers.Writer] = {}
 
-    def writer_of(split: str) -> writers.Writer:
-        if split not in open_files:
-            path = part / file_name(split, container)
-            open_files[split] = writers.open_writer(path, known, container, conversion.options)
-        return open_files[split]
+    def writer_of(table: Table, split: str) -> writers.Writer:
+        key = (table.name, split)
+        if key not in open_files:
+            path = part / file_name(table, split, container)
+            open_files[key] = writers.open_writer(path, table, container, conversion.options)
+        return open_files[key]
 
-    as_it_is = format == "native" and container.startswith("jsonl") and not conversion.names
+    posteriors = writers.JsonLinesWriter(part / POSTERIORS) if truths is not None else None
+    looks = "pii" in conversion.options
+    as_it_is = format == "native" and container.startswith("jsonl") and not (conversion.names or looks)
     try:
         for count, line in enumerate(lines, start=1):
             if as_it_is:
-                writer_of(split_of_line(line)).write_line(line)
+                writer_of(known.tables[0], split_of_line(line)).write_line(line)
             else:
                 item = snapshots.parse_line(line)
-                for row in known.rows(item, conversion):
-                    writer_of(item[RESERVED]["split"]).write(row)
+                if looks:
+                    note_pii(item, conversion)
+                if truths is not None:
+                    truths.mark(item)
+                    for row in truth.posterior_rows(item, name=name_of(item), **_asked(conversion.options)):
+                        posteriors.write(row)
+                if holds is not None:
+                    formats.note_left_out(item, holds, conversion)
+                for table, per_split in tables:
+                    split = item[RESERVED]["split"] if per_split else splits.SPLITS[0]
+                    for row in table.rows(item, conversion):
+                        writer_of(table, split).write(row)
             if report and count % REPORT_EVERY == 0:
                 report(count, snapshot.n_items)
     finally:
-        for writer in open_files.values():
+        for writer in (*open_files.values(), *([posteriors] if posteriors else ())):
             writer.close()
     if report:
         report(snapshot.n_items, snapshot.n_items)
+    extra = {"path": POSTERIORS, "config": None, "split": None}
     return [
-        (split, file_name(split, container), open_files[split].rows)
+        {
+            "path": file_name(table, split, container),
+            "config": table.name,
+            "split": split,
+            "rows": open_files[table.name, split].rows,
+        }
+        for table, _ in tables
         for split in splits.SPLITS
-        if split in open_files
-    ]
+        if (table.name, split) in open_files
+    ] + ([{**extra, "rows": posteriors.rows}] if posteriors else [])
+
+
+def _fit(snapshot: Snapshot, options: dict, report: Report | None) -> tuple[truth.Truths, Report | None]:
+    """Dawid and Skene's model of the snapshot's votes; reading them is the first half of what is reported."""
+
+    def items() -> Iterator[dict]:
+        for count, item in enumerate(snapshots.open_rows(snapshot), start=1):
+            yield item
+            if report and count % REPORT_EVERY == 0:
+                report(count, 2 * snapshot.n_items)
+
+    truths = truth.fit(items(), **_asked(options))
+    if report is None:
+        return truths, None
+    return truths, lambda done, total: report(total + done, 2 * total)
+
+
+def _asked(options: dict) -> dict[str, str]:
+    return {"aspect": options["aspect"], "judged_by": options["judged_by"]}
 
 
 def split_of_line(line: bytes) -> str:
@@ -232,9 +288,9 @@ def split_of_line(line: bytes) -> str:
     return snapshots.parse_line(line)[RESERVED]["split"]
 
 
-def file_name(split: str, container: str) -> str:
-    """The file of a split, as dataset loaders expect it to be named."""
-    return f"data/{split}-00000-of-00001.{container}"
+def file_name(table: Table, split: str, container: str) -> str:
+    """The file of a table's split, as its consumers expect it to be named."""
+    return table.path.format(split=split, container=container)
 
 
 def _names(snapshot: Snapshot) -> dict[str, str]:

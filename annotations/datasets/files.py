@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import shutil
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from isal import igzip, isal_zlib
+
 PIECE = 1 << 20
-GZIP_LEVEL = 3  # on judgments 13 % larger than level 6 and written twice as fast
+GZIP_LEVEL = 2  # on judgments as small as level 3 of the standard library, and written six times as fast
 
 
-def gzip_writer(file: BinaryIO) -> gzip.GzipFile:
+def gzip_writer(file: BinaryIO) -> igzip.IGzipFile:
     """A gzip stream into an open file whose bytes depend on its content alone: no name, no time."""
-    return gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=GZIP_LEVEL)
+    return igzip.IGzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=GZIP_LEVEL)
 
 
 def gunzip(path: Path) -> Iterator[bytes]:
     """The content of a gzip file of one member, in pieces of up to a megabyte.
 
-    Raises OSError, zlib.error for bytes that are no gzip, EOFError where the file is cut.
+    Raises OSError, isal_zlib.error for bytes that are no gzip, EOFError where the file is cut.
     """
-    stream = zlib.decompressobj(wbits=31)
+    stream = isal_zlib.decompressobj(wbits=31)
     with path.open("rb") as file:
         while not stream.eof:
             block = stream.unconsumed_tail or file.read(1 << 16)

@@ -50,6 +50,7 @@ class Export(models.Model):
         BUILDING = "building", "Building"
         READY = "ready", "Ready"
         FAILED = "failed", "Failed"
+        REMOVED = "removed", "Removed"
 
     snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="exports")
     format = models.CharField(max_length=40)

@@ -1,7 +1,7 @@
 """A project's items as native JSONL rows, streamed in keyset batches: the content of a snapshot.
 
 A row holds every key of the native form, null where there is nothing, and the reserved key `plumbline` with the
-item's number, route, audit mark, propensity, group and split. People stand under their pseudonym; models under
+item's number, route, audit mark, propensity, group and split, and a reviewer's decision where there is one. People stand under their pseudonym; models under
 their name. A judgment that another one supersedes is in the row too, and the other names it.
 """
 
@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 
 from annotations.items.content import group_of
 from annotations.items.models import Item, Response
-from annotations.judging.models import Comparison, Judgment, LMCall, Score
+from annotations.judging.models import Comparison, Judgment, LMCall, Review, Score
 from annotations.projects.models import Annotator, CriteriaRelease, Guideline, Project, TaskSchema
 
 from .reading import fetch
@@ -27,6 +27,8 @@ from .splits import split_of
 BATCH = 1000
 BATCH_CHARACTERS = 16_000_000  # of prompts and responses; long texts make batches of fewer items
 RESERVED = "plumbline"
+EXPERT = "expert"
+"""The tag of an annotator who knows the field, as MultiPref's expert workers do."""
 CALL_COUNTS = ("prompt_hash", "tokens_in", "tokens_out", "cost_micros", "latency_ms")
 
 
@@ -84,19 +86,25 @@ class Names:
 
     annotators: dict[int, tuple[str, str]]
     """id → (name in the row, kind)."""
+    experts: frozenset[str]
+    """Names in rows of people who carry the tag `expert`."""
     schemas: dict[int, str]
     guidelines: dict[int, str]
     releases: dict[int, str]
 
     @classmethod
     def read(cls, project: Project, reader: BaseDatabaseWrapper) -> Names:
-        people = Annotator.objects.filter(project=project).values_list("pk", "kind", "name", "pseudonym")
+        people = fetch(
+            Annotator.objects.filter(project=project).values_list("pk", "kind", "name", "pseudonym", "tags"),
+            reader,
+        )
         schemas = TaskSchema.objects.filter(project=project)
         return cls(
             annotators={
                 pk: (str(pseudonym) if kind == Annotator.Kind.HUMAN else name, kind)
-                for pk, kind, name, pseudonym in fetch(people, reader)
+                for pk, kind, name, pseudonym, _ in people
             },
+            experts=frozenset(str(pseudonym) for _, _, _, pseudonym, tags in people if EXPERT in tags),
             schemas={
                 pk: TaskSchema(number=number, origin=origin).label
                 for pk, number, origin in fetch(schemas.values_list("pk", "number", "origin"), reader)
@@ -129,7 +137,7 @@ def last_judgment(project: Project, reader: BaseDatabaseWrapper) -> int:
 
 def items_of(project: Project, query: Query):
     """The items a query looks at."""
-    items = Item.objects.filter(project=project)
+    items = Item.objects.filter(project=project, purpose=Item.Purpose.DATA)
     if not query.withdrawn:
         items = items.filter(withdrawn_at__isnull=True)
     if query.exclude_flagged:
@@ -146,7 +154,7 @@ def item_rows(
 ) -> Iterator[Row]:
     """Yield the project's items in the order of their numbers, with judgments up to the cut-off id.
 
-    Six queries a batch of at most `batch` items; memory holds one batch. Deterministic for unchanged data.
+    Seven queries a batch of at most `batch` items; memory holds one batch. Deterministic for unchanged data.
     """
     names = Names.read(project, reader)
     items = (
@@ -159,7 +167,7 @@ def item_rows(
         found = fetch(
             items.filter(pk__gt=after).values_list(
                 "pk", "source", "external_id", "prompt", "context", "group", "meta",
-                "route", "route_ref", "is_audit", "human_propensity", "family",
+                "route", "route_ref", "is_audit", "human_propensity", "family", "label_by_id",
             )[:size],
             reader,
         )  # fmt: skip
@@ -169,6 +177,7 @@ def item_rows(
         ids = [row[0] for row in found]
         responses, characters = _responses(ids, reader)
         judgments, releases = _judgments(ids, query, cutoff, names, reader)
+        reviews = _reviews(ids, cutoff, reader)
         for (
             pk,
             source,
@@ -182,6 +191,7 @@ def item_rows(
             audit,
             propensity,
             family,
+            label_by,
         ) in found:
             own = judgments.get(pk, [])
             if query.only_judged and not own:
@@ -202,11 +212,21 @@ def item_rows(
                     "is_audit": audit,
                     "human_propensity": propensity,
                     "group": family,
+                    **_experts(own, names),
+                    **({"label_by": names.annotators[label_by][0]} if label_by in names.annotators else {}),
                     "split": split_of(family),
                 },
             }
+            if pk in reviews:
+                native[RESERVED]["review"] = reviews[pk]
             yield Row(native, ref, releases.get(pk, ()))
         size = max(10, min(batch, int(size * BATCH_CHARACTERS / max(characters, 1))))
+
+
+def _experts(judgments: list[dict], names: Names) -> dict[str, list[str]]:
+    """Who of the item's annotators is an expert; nothing where nobody is."""
+    found = {judgment["annotator"] for judgment in judgments} & names.experts if names.experts else ()
+    return {"experts": sorted(found)} if found else {}
 
 
 def _responses(ids: list[int], reader: BaseDatabaseWrapper) -> tuple[dict[int, list[dict]], int]:
@@ -223,7 +243,7 @@ def _judgments(
     ids: list[int], query: Query, cutoff: int, names: Names, reader: BaseDatabaseWrapper
 ) -> tuple[dict[int, list[dict]], dict[int, tuple[str, ...]]]:
     """Per item its judgments in the order they were stored, and the criteria releases they were given under."""
-    judgments = Judgment.objects.filter(item_id__in=ids, pk__lte=cutoff).order_by("item_id", "pk")
+    judgments = Judgment.objects.filter(item_id__in=ids, pk__lte=cutoff, aside="").order_by("item_id", "pk")
     if query.kinds:
         judgments = judgments.filter(annotator__kind__in=query.kinds)
     found = fetch(
@@ -273,6 +293,35 @@ def _judgments(
         if release is not None:
             releases[item].add(names.releases[release])
     return by_item, {item: tuple(sorted(found)) for item, found in releases.items()}
+
+
+def _reviews(ids: list[int], cutoff: int, reader: BaseDatabaseWrapper) -> dict[int, dict]:
+    """Per item the review in force: the reviewer's answer, or that the votes stand, and why people disagreed."""
+    rows = Review.objects.filter(item_id__in=ids).order_by("pk")
+    newest: dict[int, tuple] = {}
+    for row in fetch(
+        rows.values_list(
+            "item_id", "judgment_id", "judgment__outcome", "judgment__answers", "causes", "created_at"
+        ),
+        reader,
+    ):
+        if row[1] is None or row[1] <= cutoff:
+            newest[row[0]] = row
+    decided = [row[0] for row in newest.values() if row[1] is not None]
+    comparisons = _comparisons(decided, cutoff, reader) if decided else {}
+    scores = _scores(decided, cutoff, reader) if decided else {}
+    return {
+        item: {
+            "decision": "votes_stand" if judgment is None else "answer",
+            "outcome": outcome,
+            "comparisons": comparisons.get(judgment, []),
+            "scores": scores.get(judgment, []),
+            "answers": answers or {},
+            "causes": causes,
+            "created_at": moment(created_at),
+        }
+        for item, judgment, outcome, answers, causes, created_at in newest.values()
+    }
 
 
 def _with_current_outcome(found: list[tuple], outcomes: tuple[str, ...]) -> list[tuple]:

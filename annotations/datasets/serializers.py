@@ -65,6 +65,12 @@ class NewSnapshot(Body):
     note = TextField(required=False, allow_blank=True, max_length=300)
 
 
+class NewDiff(Body):
+    """What to compare with."""
+
+    since = TextField(max_length=40, help_text="The earlier snapshot, snap_….")
+
+
 class ExportFile(Resource):
     """One file of an export."""
 

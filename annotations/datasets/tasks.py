@@ -1,11 +1,19 @@
-"""Jobs of datasets: freeze a snapshot, write an export."""
+"""Jobs of datasets: freeze a snapshot, write an export; and the sweep of old exports."""
 
 from __future__ import annotations
 
+from celery import shared_task
+
 from app.jobs.runner import JobContext, JobFailed, handler
 
-from . import export, snapshots
+from . import diff, export, removal, snapshots
 from .models import Export, Snapshot
+
+
+@shared_task(name="datasets.remove_old_exports")
+def remove_old_exports() -> None:
+    """Remove the files of old exports."""
+    removal.remove_old_exports()
 
 
 @handler("datasets.snapshot")
@@ -18,6 +26,22 @@ def freeze(job: JobContext, *, snapshot_id: int) -> dict:
         snapshot, report=lambda done, total: job.report(done, total, f"{done:,} of {total:,} items written")
     )
     return {"snapshot": snapshot.public_id, "sha256": snapshot.sha256, "rows": snapshot.n_items}
+
+
+@handler("datasets.diff")
+def compare(job: JobContext, *, before_id: int, after_id: int) -> dict:
+    """Compare two snapshots; the result is what `diff.diff` returns."""
+    found = Snapshot.objects.in_bulk([before_id, after_id])
+    if len(found) < len({before_id, after_id}):
+        raise JobFailed("One of the snapshots is gone.")
+    try:
+        return diff.diff(
+            found[before_id],
+            found[after_id],
+            report=lambda done, total: job.report(done, total, f"{done:,} of {total:,} items compared"),
+        )
+    except (diff.NotComparable, snapshots.SnapshotDamaged, snapshots.NotReady) as error:
+        raise JobFailed(str(error))
 
 
 @handler("datasets.export")

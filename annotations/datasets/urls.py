@@ -9,6 +9,7 @@ urlpatterns = [
     path("p/<slug:slug>/datasets/", views.dataset_list, name="list"),
     path("p/<slug:slug>/datasets/new/", views.snapshot_new, name="new"),
     path("p/<slug:slug>/datasets/<int:number>/", views.snapshot_detail, name="detail"),
+    path("p/<slug:slug>/datasets/<int:number>/since/<int:earlier>/", views.snapshot_diff, name="diff"),
     path("p/<slug:slug>/datasets/<int:number>/export/", views.export_new, name="export"),
     path("p/<slug:slug>/datasets/files/<int:pk>/<path:name>", views.download, name="download"),
     path("p/<slug:slug>/datasets/links/<int:pk>/<path:name>", views.link, name="link"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Prefetch
@@ -17,7 +18,7 @@ from app.accounts import audit
 from app.jobs.models import Job
 from app.web.paging import BadCursorError, keyset_page
 
-from . import downloads, export, formats, snapshots
+from . import diff, downloads, export, formats, snapshots
 from .forms import ExportForm, SnapshotForm
 from .models import Export, Snapshot
 
@@ -80,6 +81,35 @@ def snapshot_detail(request: HttpRequest, slug: str, number: int) -> HttpRespons
     """One snapshot: what is in it, where it came from, and its exports."""
     project = project_for(request, slug)
     return _detail(request, project, _snapshot(project, number), ExportForm())
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def snapshot_diff(request: HttpRequest, slug: str, number: int, earlier: int) -> HttpResponse:
+    """What changed since an earlier snapshot: a job compares them once, and the page shows what it found."""
+    project = project_for(request, slug)
+    after, before = _snapshot(project, number), _snapshot(project, earlier)
+    if request.method == "POST":
+        try:
+            diff.start(before=before, after=after, actor=request.user)
+        except snapshots.NotReady as error:
+            messages.error(request, str(error))
+            return redirect("datasets:detail", slug, number)
+        return redirect("datasets:diff", slug, number, earlier)
+    jobs = Job.objects.filter(
+        scope=slug, kind="datasets.diff", args={"before_id": before.pk, "after_id": after.pk}
+    )
+    crumbs = [
+        ("Datasets", reverse("datasets:list", args=[slug])),
+        (f"Snapshot {number}", reverse("datasets:detail", args=[slug, number])),
+        (f"Since snapshot {earlier}", ""),
+    ]
+    job = jobs.order_by("-created_at").first()
+    context = {**_frame(project, crumbs), "after": after, "before": before, "job": job}
+    if job is not None and job.result:
+        told = context["told"] = job.result
+        context["changes"] = [("Filters", told["query"]), *sorted(told["versions"].items())]
+    return render(request, "datasets/diff.html", context)
 
 
 @login_required
@@ -163,7 +193,10 @@ def _send(request: HttpRequest, found: Export, name: str) -> HttpResponse:
     known = export.file_of(found, name)
     if known is None:
         raise Http404("No such file.")
-    return downloads.file_response(request, *known)
+    try:
+        return downloads.file_response(request, *known)
+    except FileNotFoundError:  # removed between the look and the opening
+        raise Http404("No such file.") from None
 
 
 def _snapshot(project: Project, number: int) -> Snapshot:
@@ -194,7 +227,7 @@ def _detail(
             "snapshot": snapshot,
             "exports": exports,
             "form": form,
-            "formats": formats.FORMATS.values(),
+            "export_keep_days": settings.EXPORT_KEEP_DAYS,
             "split": [
                 (name, n, n / snapshot.n_items if snapshot.n_items else 0) for name, n in split.items()
             ],
@@ -203,6 +236,9 @@ def _detail(
                 (Judgment.Outcome(name).label.lower(), n)
                 for name, n in snapshot.counts.get("judgments_by_outcome", {}).items()
             ],
+            "others": Snapshot.objects.filter(project=project, state=Snapshot.State.READY)
+            .exclude(pk=snapshot.pk)
+            .order_by("-number")[:20],
             "has_job": snapshot.job is not None and snapshot.state != Snapshot.State.READY,
         },
         status=status,

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.json
 import pyarrow.parquet as pq
-from pydantic_core import to_json
+from msgspec.json import encode
 
 from .files import gzip_writer
-from .formats import Format
+from .formats import Table
 
 ROW_GROUP = 10_000
 ROW_GROUP_BYTES = 64 << 20
-ARROW_BATCH = 500  # rows held as Python objects before they become columns
+ARROW_BATCH = 500  # rows held as JSON lines before they become columns, or
+ARROW_BATCH_BYTES = 8 << 20  # as much text of them
 
 
 class Writer(Protocol):
@@ -36,7 +39,7 @@ class JsonLinesWriter:
         self._file = gzip_writer(self._raw) if path.suffix == ".gz" else self._raw
 
     def write(self, row: dict[str, Any]) -> None:
-        self.write_line(to_json(row) + b"\n")
+        self.write_line(encode(row) + b"\n")
 
     def write_line(self, line: bytes) -> None:
         """Add a line that is JSON already and ends in a newline."""
@@ -49,54 +52,75 @@ class JsonLinesWriter:
 
 
 class ParquetWriter:
-    """Parquet with an explicit schema, zstd, row groups of 10,000 rows or about 64 MB, whichever comes first."""
+    """Parquet with an explicit schema, zstd, row groups of 10,000 rows or about 64 MB, whichever comes first.
 
-    def __init__(self, path: Path, format: Format, options: dict[str, str]):
+    Rows become columns by way of JSON lines, which Arrow reads three times as fast as Python objects, and does in a
+    thread while the next lines are made.
+    """
+
+    def __init__(self, path: Path, table: Table, options: dict[str, str]):
         self.rows = 0
-        self._schema = format.schema(options)
-        self._to_arrow = format.to_arrow
-        self._held: list[dict[str, Any]] = []
-        self._batches: list[pa.RecordBatch] = []
-        self._batched = self._bytes = 0
+        self._schema = table.schema(options)
+        self._to_arrow = table.to_arrow
+        self._parse = pa.json.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior="error")
+        self._lines: list[bytes] = []
+        self._line_bytes = 0
+        self._tables: list[pa.Table] = []
+        self._held = self._bytes = 0
         self._file = pq.ParquetWriter(path, self._schema, compression="zstd", version="2.6")
+        self._thread = ThreadPoolExecutor(1)
+        self._pending: Future[None] | None = None
 
     def write(self, row: dict[str, Any]) -> None:
-        self._held.append(self._to_arrow(row) if self._to_arrow else row)
+        line = encode(self._to_arrow(row) if self._to_arrow else row)
+        self._lines.append(line)
+        self._line_bytes += len(line)
         self.rows += 1
-        if len(self._held) >= ARROW_BATCH:
-            self._batch()
+        if len(self._lines) >= ARROW_BATCH or self._line_bytes >= ARROW_BATCH_BYTES:
+            self._hand_over()
 
-    def _batch(self) -> None:
-        if self._held:
-            batch = pa.RecordBatch.from_pylist(self._held, schema=self._schema)
-            self._held = []
-            self._batches.append(batch)
-            self._batched += batch.num_rows
-            self._bytes += batch.nbytes
-        if self._batched >= ROW_GROUP or self._bytes >= ROW_GROUP_BYTES:
+    def _hand_over(self) -> None:
+        """Give the lines to the thread once it is done with those before: one batch waits, no more."""
+        if self._pending is not None:
+            self._pending.result()
+        self._pending = self._thread.submit(self._add, b"\n".join(self._lines))
+        self._lines, self._line_bytes = [], 0
+
+    def _add(self, text: bytes) -> None:
+        if text:
+            reading = pa.json.ReadOptions(use_threads=False, block_size=len(text) + 1)
+            columns = pa.json.read_json(pa.BufferReader(text), reading, self._parse)
+            self._tables.append(columns)
+            self._held += columns.num_rows
+            self._bytes += columns.nbytes
+        if self._held >= ROW_GROUP or self._bytes >= ROW_GROUP_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        if self._batches:
-            table = pa.Table.from_batches(self._batches, self._schema)
+        if self._tables:
+            table = pa.concat_tables(self._tables)
             self._file.write_table(table, row_group_size=max(ROW_GROUP, table.num_rows))
-        self._batches, self._batched, self._bytes = [], 0, 0
+        self._tables, self._held, self._bytes = [], 0, 0
 
     def close(self) -> None:
-        self._batch()
-        self._flush()
-        self._file.close()
+        try:
+            self._hand_over()
+            self._pending.result()
+            self._flush()
+        finally:
+            self._thread.shutdown()
+            self._file.close()
 
 
 class CsvWriter:
     """CSV as RFC 4180 has it, with a header row; empty cells where there is nothing."""
 
-    def __init__(self, path: Path, format: Format, options: dict[str, str]):
+    def __init__(self, path: Path, table: Table, options: dict[str, str]):
         self.rows = 0
         self._raw = path.open("wb")
         self._file = gzip_writer(self._raw) if path.suffix == ".gz" else self._raw
         self._text = io.TextIOWrapper(self._file, encoding="utf-8", newline="")
-        self._csv = csv.DictWriter(self._text, format.schema(options).names)
+        self._csv = csv.DictWriter(self._text, table.schema(options).names)
         self._csv.writeheader()
 
     def write(self, row: dict[str, Any]) -> None:
@@ -112,10 +136,11 @@ def _cell(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def open_writer(path: Path, format: Format, container: str, options: dict[str, str]) -> Writer:
+def open_writer(path: Path, table: Table, container: str, options: dict[str, str]) -> Writer:
     """The writer of this container."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     if container.startswith("jsonl"):
         return JsonLinesWriter(path)
     if container == "parquet":
-        return ParquetWriter(path, format, options)
-    return CsvWriter(path, format, options)
+        return ParquetWriter(path, table, options)
+    return CsvWriter(path, table, options)

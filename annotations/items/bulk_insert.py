@@ -55,7 +55,11 @@ def allocate(model: type[models.Model], n: int) -> Sequence[int]:
 def _statement(model: type[models.Model], fields: tuple[str, ...], vendor: str) -> str:
     quote = connection.ops.quote_name
     known = {field.attname: field.column for field in model._meta.concrete_fields}
-    missing = [name for name in known if name not in fields and name != model._meta.pk.attname]
+    missing = [
+        field.attname
+        for field in model._meta.concrete_fields
+        if field.attname not in fields and not (field.primary_key or field.has_db_default())
+    ]
     if missing:
         raise ValueError(f"{model.__name__}: rows need a value of {', '.join(missing)}")
     columns = ", ".join(quote(known[name]) for name in fields)
@@ -67,7 +71,8 @@ def _statement(model: type[models.Model], fields: tuple[str, ...], vendor: str) 
 
 
 def insert(model: type[models.Model], fields: tuple[str, ...], rows: Iterable[tuple]) -> None:
-    """Insert rows of the named fields (attnames: every column but perhaps the key) into the model's table.
+    """Insert rows of the named fields (attnames) into the model's table: every column that the database does not
+    fill by itself (the key, a default of the table).
 
     Raises django.db.IntegrityError like any insert, and ValueError if a column is left out.
     """

@@ -1,4 +1,4 @@
-"""The only writer of an item's route, propensity, audit mark, priority and number of people wanted."""
+"""The only writer of an item's route, propensity, audit mark, priority, number of people wanted and model whose label stands."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 from django.db.models import Case, F, Q, SmallIntegerField, Value, When
-from django.db.models.functions import Cast, Greatest
+from django.db.models.functions import Cast, Greatest, Least
 
 from annotations.projects.models import Project
 
 from .models import Item
 
 BATCH = 1000
-FIELDS = ["route", "route_ref", "human_propensity", "is_audit", "priority", "wanted"]
+FIELDS = ["route", "route_ref", "human_propensity", "is_audit", "priority", "wanted", "label_by_id"]
 
 
 @dataclass(frozen=True, slots=True)
 class RouteSetting:
-    """Who one item is sent to. `human_propensity`: probability, in [0, 1], that a person was to judge it."""
+    """Who one item is sent to. `human_propensity`: probability, in [0, 1], that a person was to judge it; `label_by`: id of
+    the annotator, a model, whose label stands where no person judges."""
 
     item_id: int
     route: str
@@ -27,14 +28,30 @@ class RouteSetting:
     is_audit: bool = False
     priority: int = 0
     wanted: int = 1
+    label_by: int | None = None
 
 
-def open_slots_expression(*, humans: int = 0, leases: int = 0):
-    """SQL for `open_slots` after adding `humans` to n_human and `leases` to n_leased in the same UPDATE."""
-    free = F("wanted") - F("n_human") - F("n_leased") - (humans + leases)
+def slots_expressions(*, humans: int = 0, leases: int = 0, experts: int = 0, wanted: int = 0) -> dict:
+    """What `update` takes to set `open_slots` and `expert_slots`, after these changes made by the same UPDATE.
+
+    `humans`, `leases`, `experts` and `wanted` are what it adds to n_human, n_leased, n_expert and wanted.
+    """
+    asked = F("wanted") + wanted if wanted else F("wanted")
+    free = asked - F("n_human") - F("n_leased") - (humans + leases)
+    for_experts = Least(F("experts_wanted"), asked) - F("n_expert") - experts
+    return {
+        "open_slots": _while_open(free - Greatest(for_experts, Value(0))),
+        "expert_slots": _while_open(Least(for_experts, free)),
+    }
+
+
+def _while_open(free) -> Case:
+    """`free`, at least 0, while people may judge the item; else 0."""
     return Case(
         When(
-            Q(route__in=[Item.Route.HUMAN, Item.Route.BOTH]) & Q(withdrawn_at__isnull=True),
+            Q(route__in=[Item.Route.HUMAN, Item.Route.BOTH])
+            & Q(withdrawn_at__isnull=True)
+            & Q(purpose=Item.Purpose.DATA),
             then=Cast(Greatest(free, Value(0)), SmallIntegerField()),
         ),
         default=Value(0),
@@ -61,9 +78,9 @@ def set_routes(*, project: Project, settings: Iterable[RouteSetting], ref: str) 
         items = Item.objects.filter(project=project, pk__in=[setting.item_id for setting in batch])
         known = set(items.order_by("pk").select_for_update().values_list("pk", flat=True))
         _write([setting for setting in batch if setting.item_id in known], ref[:80])
-        items.update(open_slots=open_slots_expression())
+        items.update(**slots_expressions())
         changed += len(known)
-    Project.objects.filter(pk=project.pk).update(queue_epoch=F("queue_epoch") + 1)
+    restart_queue(project)
     return changed
 
 
@@ -75,8 +92,54 @@ def _write(settings: list[RouteSetting], ref: str) -> None:
     table = connection.ops.quote_name(Item._meta.db_table)
     columns = ", ".join(f"{connection.ops.quote_name(name)} = %s" for name in FIELDS)
     rows = [
-        (s.route, ref, float(s.human_propensity), s.is_audit, s.priority, s.wanted, s.item_id)
+        (s.route, ref, float(s.human_propensity), s.is_audit, s.priority, s.wanted, s.label_by, s.item_id)
         for s in settings
     ]
     with connection.cursor() as cursor:
         cursor.executemany(f"UPDATE {table} SET {columns} WHERE id = %s", rows)  # noqa: S608  fixed names
+
+
+@transaction.atomic
+def set_priorities(*, project: Project, priorities: dict[int, int]) -> int:
+    """Set the places in the queue of these items of the project, {id: priority}; returns how many it set.
+
+    Routes, propensities and who put the item there stay; an item that a plan or a person put in place meanwhile is left alone.
+    Takes row locks on the items in primary-key order; queue cursors start over.
+    """
+    ids, n = sorted(priorities), 0
+    for start in range(0, len(ids), BATCH):
+        items = Item.objects.filter(project=project, pk__in=ids[start : start + BATCH], route_ref="")
+        known = list(items.order_by("pk").select_for_update().values_list("pk", flat=True))
+        for priority in sorted({priorities[pk] for pk in known}):
+            some = [pk for pk in known if priorities[pk] == priority]
+            n += Item.objects.filter(pk__in=some).update(priority=priority)
+    if n:
+        restart_queue(project)
+    return n
+
+
+def want_another(item_id: int) -> None:
+    """Ask one more person than before. Caller holds the item's lock."""
+    Item.objects.filter(pk=item_id).update(wanted=F("wanted") + 1, **slots_expressions(wanted=1))
+
+
+@transaction.atomic
+def want_more(*, project: Project, wanted: dict[int, int]) -> int:
+    """Raise the number of people wanted for these items of the project, {id: number}; returns how many it raised.
+
+    A lower number changes nothing. Takes row locks on the items in primary-key order. Whoever is done with the
+    last batch calls `restart_queue`, since items behind the cursors opened again.
+    """
+    items = Item.objects.filter(project=project, pk__in=list(wanted))
+    locked = dict(items.order_by("pk").select_for_update().values_list("pk", "wanted"))
+    raised = {pk: wanted[pk] for pk, now in locked.items() if wanted[pk] > now}
+    for number in sorted(set(raised.values())):
+        chunk = Item.objects.filter(pk__in=[pk for pk, new in raised.items() if new == number])
+        chunk.update(wanted=number)
+        chunk.update(**slots_expressions())
+    return len(raised)
+
+
+def restart_queue(project: Project) -> None:
+    """Let everybody's walk through the queue begin again."""
+    Project.objects.filter(pk=project.pk).update(queue_epoch=F("queue_epoch") + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import IntegrityError
+from django.db.models import Exists, OuterRef
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -26,18 +27,12 @@ from app.web.api import (
 )
 from app.web.problems import Problem
 
-from . import pages, queue
+from . import limits, pages, queue, stops
 from .answers import InvalidAnswer
 from .api_answers import blind_view, submit_body
+from .api_requests import JudgmentQuery, NewJudgment
 from .models import Judgment
-from .serializers import (
-    JudgmentDetail,
-    JudgmentQuery,
-    JudgmentResource,
-    NewJudgment,
-    NextItem,
-    OwnJudgment,
-)
+from .serializers import JudgmentDetail, JudgmentResource, NextItem, OwnJudgment
 from .submit import Conflict
 
 ANNOTATOR, REVIEWER = Membership.Role.ANNOTATOR, Membership.Role.REVIEWER
@@ -61,6 +56,11 @@ class Next(ApiView):
         _check_may_judge(annotator)
         assignment = queue.next_assignment(annotator)
         if assignment is None:
+            annotator.refresh_from_db(fields=["status", "stage", "note"])
+            _check_may_judge(annotator)
+            limit = limits.reached(annotator)
+            if limit is not None:
+                raise Problem(409, "You have reached a limit", limit.sentence)
             return Response(status=204)
         return Response(NextItem(blind_view(assignment)).data)
 
@@ -68,8 +68,14 @@ class Next(ApiView):
 def _check_may_judge(annotator: Annotator) -> None:
     """Raise a 409 that says why nobody is to judge now."""
     project = annotator.project
+    stop = stops.why_not(annotator, "before")
+    if stop is not None:
+        raise Problem(409, stop.title, stop.text)
     if project.status != Project.Status.ACTIVE or annotator.status != Annotator.Status.ACTIVE:
-        raise Problem(409, "Judging is paused", "The project, or your part in it, is paused.")
+        detail = "The project, or your part in it, is paused."
+        raise Problem(409, "Judging is paused", annotator.note or detail)
+    if annotator.stage == Annotator.Stage.FAILED:
+        raise Problem(409, "You did not qualify", annotator.note)
     if project.schema_id is None:
         raise Problem(409, "The project asks nothing yet")
     guideline = pages.guideline_state(annotator)
@@ -81,6 +87,8 @@ def _check_may_judge(annotator: Annotator) -> None:
 
 class Judgments(ApiView):
     """Judgments of a project: all for reviewers and up, one's own for annotators."""
+
+    has_own_idempotency = True
 
     @extend_schema(
         tags=["judgments"], summary="List judgments", parameters=[SLUG, JudgmentQuery],
@@ -97,7 +105,8 @@ class Judgments(ApiView):
         if "item" in query:
             rows = rows.filter(item=query["item"])
         if "current" in query:
-            rows = rows.filter(is_current=query["current"] == "true")
+            current = "is_current" if resource is JudgmentResource else "is_latest"
+            rows = rows.filter(**{current: query["current"] == "true"})
         return many(resource, rows, query, order_by=("pk",))
 
     @extend_schema(
@@ -142,7 +151,8 @@ def _visible(project: Project, user):
     rows = rows.prefetch_related("comparisons", "scores")
     if RANK[project.role] >= RANK[REVIEWER]:
         return rows, JudgmentResource
-    return rows.filter(annotator__user=user), OwnJudgment
+    replaced = Exists(Judgment.objects.filter(supersedes=OuterRef("pk")))
+    return rows.filter(annotator__user=user).annotate(is_latest=~replaced), OwnJudgment
 
 
 class JudgmentOne(ApiView):

@@ -11,8 +11,8 @@ from annotations.projects.models import Acknowledgement, Annotator, TaskSchema
 from annotations.projects.schemas import Definition
 from app.web.rendering import message_text
 
-from . import forms, pages
-from .answers import FieldError, InvalidAnswer
+from . import arms, forms, free_answers, pages
+from .answers import Answer, FieldError, InvalidAnswer
 from .models import Assignment, Judgment
 from .submit import Conflict, Submitted, submit
 
@@ -35,6 +35,7 @@ def submit_body(annotator: Annotator, body: dict) -> Submitted:
         schema_id = _schema_id(annotator, body)
     _, definition = schemas.load(schema_id)
     answer = forms.to_answer(definition, to_values(definition, body, order), order, item.n_responses)
+    refuse_unasked(body, answer)
     return submit(
         annotator=annotator,
         item_id=item.pk,
@@ -46,6 +47,22 @@ def submit_body(annotator: Annotator, body: dict) -> Submitted:
         guideline_id=_guideline_id(annotator, body),
         supersedes=correcting.uuid if correcting else None,
     )
+
+
+def refuse_unasked(body: dict, answer: Answer) -> None:
+    """Raise InvalidAnswer where the body answers a question that its other answers leave out; a page only hides it."""
+    if answer.outcome != Judgment.Outcome.ANSWERED:
+        return
+    kept = {c.aspect for c in answer.comparisons} | {s.attribute for s in answer.scores} | set(answer.answers)
+    said = [c["aspect"] for c in body.get("comparisons") or ()]
+    said += [s["attribute"] for s in body.get("scores") or ()]
+    said += [name for name, value in (body.get("answers") or {}).items() if free_answers.is_given(value)]
+    said += ["reason"] if body.get("reason", "").strip() and not answer.reason else []
+    unasked = [name for name in dict.fromkeys(said) if name not in kept]
+    if unasked:
+        raise InvalidAnswer(
+            [FieldError(name, "this question is not asked after the answers before it") for name in unasked]
+        )
 
 
 def _own_assignment(annotator: Annotator, body: dict) -> Assignment:
@@ -73,7 +90,7 @@ def _check_window(before: Judgment, annotator: Annotator, body: dict) -> None:
     project = annotator.project
     if pages.may_correct(before, project) or Judgment.objects.filter(uuid=body["id"]).exists():
         return
-    if before.is_current:
+    if pages.is_latest(before):
         raise Conflict(f"Judgments can be changed for {project.edit_minutes} minutes; that is over.")
     raise Conflict("A later answer of yours replaced this one already.")
 
@@ -82,9 +99,10 @@ def _schema_id(annotator: Annotator, body: dict) -> int:
     """The version the body answers, else the one in force."""
     label = body.get("schema_version")
     if not label:
-        if annotator.project.schema_id is None:
+        schema_id = arms.schema_id_for(annotator)
+        if schema_id is None:
             raise Conflict("The project asks nothing yet.")
-        return annotator.project.schema_id
+        return schema_id
     number = label.removeprefix("imported-").removeprefix("v")
     if number.isascii() and number.isdigit() and len(number) < 10:
         schema = TaskSchema.objects.filter(project=annotator.project_id, number=int(number)).first()
@@ -130,7 +148,8 @@ def to_values(definition: Definition, body: dict, order: str) -> dict[str, list[
 def _answered(
     definition: Definition, body: dict, order: str, answers: dict, reason: str, values: dict, errors: list
 ) -> None:
-    kinds = {question.name: question.kind for question in definition.questions}
+    questions = {question.name: question for question in definition.questions}
+    kinds = {name: question.kind for name, question in questions.items()}
     for c in body.get("comparisons") or ():
         compared = forms.compared_places(order) if len(order) > 1 else (0, 0)
         if (c.get("first", compared[0]), c.get("second", compared[1])) != compared:
@@ -153,12 +172,14 @@ def _answered(
             key = f"{forms.PREFIX[kind]}-{s['attribute']}-{s['response']}"
             values.setdefault(key, []).append(f"{s['value']:.15g}")
     for name, value in answers.items():
-        if kinds.get(name) not in {"choice", "text"} or name == "reason":
+        if kinds.get(name) not in free_answers.KINDS or name == "reason":
             errors.append(FieldError(name, "this project asks no such question"))
-        elif kinds[name] == "text" and not isinstance(value, str):
-            errors.append(FieldError(name, "expected a text"))
-        else:
-            values[f"{forms.PREFIX[kinds[name]]}-{name}"] = value if isinstance(value, list) else [value]
+            continue
+        wrong = free_answers.problems(questions[name], value, len(order))
+        if wrong and free_answers.is_given(value):
+            errors += [FieldError(name, words) for words in wrong]
+        elif free_answers.is_given(value):
+            values |= forms.write_free(questions[name], value)
     if reason and kinds.get("reason") != "text":
         errors.append(FieldError("reason", "this project asks no such question"))
     elif reason:
@@ -168,6 +189,20 @@ def _answered(
 def shown_order(judgment: Judgment) -> str:
     """The order the person saw, as canonical indices; the stored order where none was recorded."""
     return judgment.presented_order or "".join(str(i) for i in range(judgment.item.n_responses))
+
+
+def answers_as_displayed(judgment: Judgment) -> dict:
+    """The judgment's other answers with responses named by the place the person saw them at."""
+    order = [int(index) for index in shown_order(judgment)]
+    _, definition = schemas.load(judgment.schema_id)
+    shown = dict(judgment.answers)
+    for question in definition.questions:
+        value = shown.get(question.name)
+        if value is None or question.kind not in free_answers.KINDS:
+            continue
+        if not free_answers.problems(question, value, len(order)):
+            shown[question.name] = free_answers.rearranged(question, value, order)
+    return shown
 
 
 def as_displayed(judgment: Judgment) -> tuple[list[dict], list[dict]]:
@@ -202,8 +237,9 @@ def as_displayed(judgment: Judgment) -> tuple[list[dict], list[dict]]:
 def blind_view(assignment: Assignment) -> dict:
     """What a person may know of an item before they answer: texts only, in the order they are shown."""
     item, order = assignment.item, assignment.presented_order
-    texts = dict(item.responses.values_list("index", "text"))
-    schema, _ = schemas.load(assignment.annotator.project.schema_id)
+    rows = item.responses.values_list("index", "text", "redacted")
+    texts = {index: redacted or text for index, text, redacted in rows}
+    schema, _ = schemas.load(arms.schema_id_for(assignment.annotator))
     return {
         "assignment": str(assignment.pk),
         "expires_at": assignment.expires_at,

@@ -11,28 +11,18 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from annotations.items.bulk_insert import allocate, insert, json_text, moment_form
+from django.db.models import Q
+
+from annotations.items.bulk_insert import allocate
 from annotations.projects.models import Annotator
 
 from . import counters
 from .answers import Answer, FieldError, check_shape
-from .models import Assignment, Comparison, Judgment, LMCall, Score
+from .bulk_rows import COMPARISON, SCORE, insert_rows
+from .models import Assignment, Comparison, Judgment, Score
 from .submit import close_assignment
 
 KEYS_AT_ONCE = 500
-LATE_STATES = (Assignment.State.EXPIRED, Assignment.State.RELEASED)
-
-JUDGMENT = tuple(
-    """id uuid project_id item_id annotator_id schema_id guideline_id criteria_release_id outcome origin answers
-    reason probability order_consistent presented_order propensity supersedes_id is_current created_at
-    received_at active_ms wall_ms meta""".split()
-)
-COMPARISON = ("judgment_id", "first", "second", "aspect", "preference", "scale_max", "tie")
-SCORE = ("judgment_id", "response", "attribute", "value", "scale_min", "scale_max")
-CALL = tuple(
-    """judgment_id annotator_id item_id order label raw reason prompt_hash tokens_in tokens_out cost_micros
-    latency_ms meta created_at""".split()
-)
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +47,8 @@ class Entry:
     before: Entry | Stored | None = None
     """Set here: the judgment that this one replaces."""
     is_current: bool = True
+    aside: str = ""
+    """Set here: why it is no data, for who is in quarantine."""
 
     @property
     def outcome(self) -> str:
@@ -106,10 +98,14 @@ def check_batch(
 
     A second answer of an annotator to an item replaces the first if it names it in `supersedes`, if the first
     was a skip, or if both carry a time and it is later; otherwise the first stays and the second is refused.
+    Answers of who is in quarantine are kept aside: they count for nothing, and for no data until that is lifted.
     """
     result = Checked()
+    quarantined = _quarantined({e.annotator_id for e in entries})
     known = stored_uuids([e.uuid for e in entries if e.given or e.item_id not in fresh])
-    current: dict[tuple[int, int], Entry | Stored] = _current({e.item_id for e in entries} - fresh)
+    current: dict[tuple[int, int], Entry | Stored] = _current(
+        {e.item_id for e in entries} - fresh, quarantined
+    )
     again = {(e.item_id, e.annotator_id) for e in entries if e.uuid not in known} & current.keys()
     _read_contents([current[key] for key in again])
     tally = _Tally()
@@ -134,10 +130,13 @@ def check_batch(
         if errors:
             result.refused += [(entry, error) for error in errors]
             continue
-        if before is not None:
-            entry.before = before
-            tally.add(entry, before.outcome, -1)
-        tally.add(entry, entry.answer.outcome, 1)
+        entry.before = before
+        if entry.annotator_id in quarantined:
+            entry.aside, entry.is_current = Judgment.Aside.QUARANTINE.value, False
+        else:
+            if before is not None:
+                tally.add(entry, before.outcome, -1)
+            tally.add(entry, entry.answer.outcome, 1)
         known[entry.uuid] = (project_id, *key)
         current[key] = entry
         result.accepted.append(entry)
@@ -164,7 +163,7 @@ def write_batch(
         entry.pk = pk
     _retire([entry.before for entry in accepted if entry.before is not None])
     shown = _settle(accepted, fresh, changes)
-    _insert(accepted, project_id, origin, now, shown)
+    insert_rows(accepted, project_id, origin, now, shown)
     _count(changes, fresh, checked.people)
     return len(accepted)
 
@@ -179,12 +178,24 @@ def stored_uuids(uuids: Sequence[str]) -> dict[str, tuple[int, int, int]]:
     return found
 
 
-def _current(item_ids: Set[int]) -> dict[tuple[int, int], Entry | Stored]:
-    """{(item, annotator): current judgment} of these items."""
+def _quarantined(annotator_ids: Set[int]) -> Set[int]:
+    """Those of the annotators who are in quarantine."""
+    ordered, found = sorted(annotator_ids), set()
+    for start in range(0, len(ordered), KEYS_AT_ONCE):
+        people = Annotator.objects.filter(pk__in=ordered[start : start + KEYS_AT_ONCE])
+        found |= set(people.filter(quarantined_at__isnull=False).values_list("pk", flat=True))
+    return found
+
+
+def _current(item_ids: Set[int], quarantined: Set[int]) -> dict[tuple[int, int], Entry | Stored]:
+    """{(item, annotator): the judgment in force} of these items: the current one, or that kept in quarantine."""
     found: dict[tuple[int, int], Entry | Stored] = {}
+    in_force = Q(is_current=True)
+    if quarantined:
+        in_force |= Q(annotator__in=quarantined, aside=Judgment.Aside.QUARANTINE, superseded_by__isnull=True)
     ordered = sorted(item_ids)
     for start in range(0, len(ordered), KEYS_AT_ONCE):
-        rows = Judgment.objects.filter(item_id__in=ordered[start : start + KEYS_AT_ONCE], is_current=True)
+        rows = Judgment.objects.filter(in_force, item_id__in=ordered[start : start + KEYS_AT_ONCE])
         for item_id, annotator_id, pk, uuid, *rest in rows.values_list(
             "item_id", "annotator_id", "pk", "uuid", "outcome", "created_at", "reason"
         ):
@@ -279,7 +290,11 @@ def _settle(accepted: list[Entry], fresh: Set[int], changes: dict) -> dict[int, 
     item_ids = sorted({entry.item_id for entry in people})
     found: dict[tuple[int, int], Assignment] = {}
     for start in range(0, len(item_ids), KEYS_AT_ONCE):
-        for assignment in Assignment.objects.filter(item_id__in=item_ids[start : start + KEYS_AT_ONCE]):
+        for assignment in Assignment.objects.filter(
+            item_id__in=item_ids[start : start + KEYS_AT_ONCE],
+            occasion=0,
+            purpose=Assignment.Purpose.DATA,
+        ):
             found[assignment.item_id, assignment.annotator_id] = assignment
     shown = {}
     for entry in people if found else ():
@@ -290,88 +305,16 @@ def _settle(accepted: list[Entry], fresh: Set[int], changes: dict) -> dict[int, 
             state=assignment.state, presented_order=assignment.presented_order
         )  # as it was before this judgment
         before = entry.before.outcome if entry.before is not None else None
-        ended, turned = close_assignment(assignment, before, entry.outcome)
-        changes[entry.item_id] = changes[entry.item_id] + ended + turned
+        skipped = entry.outcome == Judgment.Outcome.SKIPPED
+        if entry.aside:
+            ended, turned = close_assignment(assignment, "", "", skipped=skipped)
+        else:
+            ended, turned = close_assignment(assignment, before, entry.outcome)
+        changes[entry.item_id] = changes.get(entry.item_id, counters.Change()) + ended + turned
         holder = Annotator(pk=entry.annotator_id)
         counters.count_for_annotator(holder, judged=0, turned=turned)
-        skipped = entry.outcome == Judgment.Outcome.SKIPPED
         assignment.state = Assignment.State.SKIPPED if skipped else Assignment.State.SUBMITTED
     return shown
-
-
-def _insert(
-    accepted: list[Entry], project_id: int, origin: str, now: datetime, shown: dict[int, Assignment]
-) -> None:
-    """Insert the judgments, then their comparisons, scores and calls."""
-    moment = moment_form()
-    now_text = moment(now)
-    judgments, comparisons, scores, calls = [], [], [], []
-    for entry in accepted:
-        answer, pk = entry.answer, entry.pk
-        order, meta = answer.presented_order, answer.meta
-        assignment = shown.get(pk)
-        if assignment is not None:
-            order = order or assignment.presented_order
-            if assignment.state in LATE_STATES:
-                meta = {**meta, "late": True}
-        judgments.append(
-            (
-                pk,
-                entry.uuid,
-                project_id,
-                entry.item_id,
-                entry.annotator_id,
-                entry.schema_id,
-                None,
-                None,
-                answer.outcome,
-                origin,
-                json_text(answer.answers) if entry.answers_text is None else entry.answers_text,
-                answer.reason,
-                answer.probability,
-                answer.order_consistent,
-                order,
-                entry.propensity,
-                None if entry.before is None else entry.before.pk,
-                entry.is_current,
-                now_text if entry.created_at is None else moment(entry.created_at),
-                now_text,
-                answer.active_ms,
-                answer.wall_ms,
-                json_text(meta),
-            )
-        )
-        for c in answer.comparisons:
-            comparisons.append((pk, c.first, c.second, c.aspect, c.preference, c.scale_max, c.tie))
-        for s in answer.scores:
-            scores.append((pk, s.response, s.attribute, float(s.value), s.scale_min, s.scale_max))
-        for call in answer.calls:
-            calls.append(
-                (
-                    pk,
-                    entry.annotator_id,
-                    entry.item_id,
-                    call.order,
-                    call.label,
-                    call.raw,
-                    call.reason,
-                    call.prompt_hash,
-                    call.tokens_in,
-                    call.tokens_out,
-                    call.cost_micros,
-                    call.latency_ms,
-                    json_text(call.meta),
-                    now_text,
-                )
-            )
-    for model, fields, rows in (
-        (Judgment, JUDGMENT, judgments),
-        (Comparison, COMPARISON, comparisons),
-        (Score, SCORE, scores),
-        (LMCall, CALL, calls),
-    ):
-        if rows:
-            insert(model, fields, rows)
 
 
 def _count(changes: dict[int, counters.Change], fresh: Set[int], people: dict[int, int]) -> None:

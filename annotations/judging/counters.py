@@ -9,7 +9,7 @@ from django.db.models import F
 
 from annotations.items.bulk_insert import add_to
 from annotations.items.models import Item
-from annotations.items.routes import open_slots_expression
+from annotations.items.routes import slots_expressions
 from annotations.projects.models import Annotator
 from app.web.prepared import PreparedUpdate
 
@@ -29,6 +29,7 @@ class Change:
     leases: int = 0
     forward: int = 0
     reversed: int = 0
+    experts: int = 0
 
     def __add__(self, other: Change) -> Change:
         return Change(*(a + b for a, b in zip(self.astuple(), other.astuple(), strict=True)))
@@ -45,6 +46,7 @@ class Change:
             self.leases,
             self.forward,
             self.reversed,
+            self.experts,
         )
 
 
@@ -75,7 +77,15 @@ def apply(item_ids: Iterable[int], change: Change) -> None:
 
 
 def _changes(
-    humans: int, models: int, skipped: int, flagged: int, leases: int, forward: int, reversed: int, taken: int
+    humans: int,
+    models: int,
+    skipped: int,
+    flagged: int,
+    leases: int,
+    forward: int,
+    reversed: int,
+    experts: int,
+    taken: int,
 ) -> dict:
     """What `update` takes; `taken` = humans + leases, the slots that are used up."""
     return {
@@ -86,14 +96,15 @@ def _changes(
         "n_leased": F("n_leased") + leases,
         "n_forward": F("n_forward") + forward,
         "n_reversed": F("n_reversed") + reversed,
-        "open_slots": open_slots_expression(humans=taken),
+        "n_expert": F("n_expert") + experts,
+        **slots_expressions(humans=taken, experts=experts),
     }
 
 
 _APPLY_TO_ONE = PreparedUpdate(
-    lambda item, humans, models, skipped, flagged, leases, forward, reversed, taken: (
+    lambda item, humans, models, skipped, flagged, leases, forward, reversed, experts, taken: (
         Item.objects.filter(pk=item),
-        _changes(humans, models, skipped, flagged, leases, forward, reversed, taken),
+        _changes(humans, models, skipped, flagged, leases, forward, reversed, experts, taken),
     )
 )
 _COUNT_FOR_ANNOTATOR = PreparedUpdate(
@@ -114,6 +125,11 @@ def count_for_annotator(annotator: Annotator, *, judged: int, turned: Change) ->
         _COUNT_FOR_ANNOTATOR.run(
             annotator=annotator.pk, judged=judged, forward=turned.forward, reversed=turned.reversed
         )
+
+
+def count_assigned(annotator_id: int, n: int) -> None:
+    """Add to the number of items the person was given by hand and has not begun. Caller holds their lock."""
+    Annotator.objects.filter(pk=annotator_id).update(n_assigned=F("n_assigned") + n)
 
 
 def count_for_annotators(judged: Mapping[int, int]) -> None:

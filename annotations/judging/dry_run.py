@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from annotations.items import pii
 from annotations.items.readers import Problem, Record, preview, read
 from annotations.projects.models import Project
 
@@ -34,15 +35,22 @@ class Summary:
     fewest: int = 0
     most: int = 0
     """Fewest and most responses of an item."""
+    pii: dict[str, int] = field(default_factory=dict)
+    """Rows that hold what looks like personal data, by kind."""
     errors: list[dict] = field(default_factory=list)
     """{line, field, message}, the first hundred."""
     unusable: str = ""
     """Why the file cannot be read with this mapping at all; everything else is empty then."""
 
 
+def personal_words(summary: Summary) -> list[tuple[int, str]]:
+    """(rows, what looks like personal data in them)."""
+    return [(summary.pii[kind], words) for kind, words in pii.KINDS.items() if kind in summary.pii]
+
+
 def preview_of(draft: Draft) -> dict:
     """The first rows as a table, see `readers.preview`; raises UnknownFormat."""
-    return preview(draft.path, PREVIEW_ROWS)
+    return preview(draft.path, PREVIEW_ROWS, draft.format)
 
 
 def look_through(draft: Draft, project: Project | None, limit: int = ROWS) -> Summary:
@@ -76,6 +84,8 @@ def _count(records, summary: Summary, judges: dict, limit: int) -> Iterator[Reco
     for found in islice(records, limit):
         summary.rows += 1
         if isinstance(found, Record):
+            for kind in {kind for _, kind in importing.personal_data(found)}:
+                summary.pii[kind] = summary.pii.get(kind, 0) + 1
             n = len(found.responses)
             summary.fewest, summary.most = min(summary.fewest or n, n), max(summary.most, n)
             summary.judgments += len(found.judgments)

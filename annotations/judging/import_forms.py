@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django import forms
 from django.conf import settings
+from django.template.defaultfilters import filesizeformat
 
 from .uploads import Draft
 
@@ -36,12 +37,10 @@ class FileForm(forms.Form):
     def __init__(self, *args, required: bool, **kwargs):
         super().__init__(*args, **kwargs)
         self.must = required
-        megabytes = settings.UPLOAD_MAX_BYTES // 1_000_000
         self.fields["file"].required = required
-        self.fields[
-            "file"
-        ].help_text = (
-            f"JSONL, JSON, CSV, TSV or XML, also gzipped, up to {megabytes:,} MB. The format is recognised."
+        self.fields["file"].help_text = (
+            "JSONL, JSON, CSV, TSV, XML or Parquet; text files also gzipped; up to "
+            f"{filesizeformat(settings.UPLOAD_MAX_BYTES)}. The format is recognised."
         )
         self.fields["file"].widget.attrs["data-max-bytes"] = settings.UPLOAD_MAX_BYTES
         self.fields["file"].error_messages["required"] = "Choose a file."

@@ -12,11 +12,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotations.items.readers import FORMATS, UnknownFormat
+from annotations.items import mappings
+from annotations.items.readers import FORMATS, TABLES, UnknownFormat, sniff
+from annotations.items.readers.tables import is_objects
 from annotations.projects import presets, setup, wording
 from annotations.projects.access import project_for
 from annotations.projects.forms import BasicsForm, InviteForm, TaskForm
-from annotations.projects.invitations import invite_people
+from annotations.projects.invitations import invite_people, sends_mail
 from annotations.projects.models import Project
 from annotations.projects.schemas import Definition
 from annotations.projects.views import OWNER, RESEARCHER, page_context
@@ -31,12 +33,18 @@ from .import_forms import FileForm, mapping_form
 STARTED_KEY = "started"
 FIT_ROWS = 200  # rows whose number of responses must fit the preset
 IMPORT_KIND = "judging.import"
+MAPPINGS_OFFERED = 50
 STEPS = ("Name and file", "Check the file", "Task", "People")
 
 
-def _wizard(number: int) -> dict:
+def _wizard(number: int, *, has_file: bool = True) -> dict:
+    """The steps as (place, words, current, done); without a file there is none to check."""
+    steps = enumerate(STEPS, 1)
     return {
-        "steps": [(place, words, place == number) for place, words in enumerate(STEPS, 1)],
+        "steps": [
+            (place, words, place == number, place < number and (has_file or place != 2))
+            for place, words in steps
+        ],
         "step": number,
     }
 
@@ -108,11 +116,27 @@ def new_file(request: HttpRequest, draft) -> HttpResponse:
 def _checked_file(request: HttpRequest, draft: uploads.Draft, project: Project | None) -> dict:
     """Preview, mapping and dry run of the draft's file; takes a posted mapping. `ready`: rows would go in."""
     table, form = {"columns": [], "rows": []}, None
-    if request.method == "POST":
-        draft.ask_again = "ask_again" in request.POST
+    posted = request.POST if request.method == "POST" else None
+    offered = list(mappings.offered_to(request.user, project)[:MAPPINGS_OFFERED])
+    if posted is not None:
+        draft.ask_again = "ask_again" in posted
+        draft.batch = _plain(posted.get("batch"))[: importing.MAX_BATCH]
+        draft.save_as = _plain(posted.get("save_as"))[: mappings.MAX_NAME]
+    sniffed, can_map = None, False
     try:
+        if posted and posted.get("read_as"):
+            _read_otherwise(draft)
+            posted = None
+        sniffed = FORMATS[sniff(draft.path)] if draft.format == "table" else None
+        can_map = draft.format not in TABLES and is_objects(draft.path)
         table = dry_run.preview_of(draft)
-        posted = request.POST if request.method == "POST" else None
+        if draft.format == "table" and not draft.mapping:
+            draft.mapping = table["mapping"]
+        if posted and posted.get("use"):
+            chosen = next((one for one in offered if str(one.pk) == posted.get("saved")), None)
+            if chosen is not None:
+                draft.mapping = mappings.fitted(chosen, table["columns"])
+            posted = None
         form = mapping_form(draft, table["columns"], table["mapping"], posted)
         if form is not None and form.is_bound and form.is_valid():
             draft.mapping = form.mapping()
@@ -130,9 +154,26 @@ def _checked_file(request: HttpRequest, draft: uploads.Draft, project: Project |
             for place, column in enumerate(table["columns"])
         ],
         "mapping_form": form,
+        "mappings": [
+            (one, len(mappings.fitted(one, table["columns"])) == len(one.columns)) for one in offered
+        ],
+        "can_map": can_map,
         "summary": summary,
+        "personal": dry_run.personal_words(summary),
+        "sniffed": sniffed,
         "ready": bool(not summary.unusable and (summary.new or summary.known or summary.more)),
     }
+
+
+def _plain(text: str | None) -> str:
+    return (text or "").replace("\x00", "").strip()
+
+
+def _read_otherwise(draft: uploads.Draft) -> None:
+    """Map the keys of a file in a known format, or read it in that format again."""
+    other = sniff(draft.path) if draft.format == "table" else "table"
+    if other != draft.format and (other != "table" or is_objects(draft.path)):
+        draft.format, draft.mapping = other, {}
 
 
 @login_required
@@ -159,7 +200,13 @@ def new_task(request: HttpRequest, draft) -> HttpResponse:
         if kept.file
         else f"{reverse('projects:new')}?draft={kept.id}"
     )
-    context = {**_wizard(3), "form": form, "options": options, "draft": kept, "back": back}
+    context = {
+        **_wizard(3, has_file=bool(kept.file)),
+        "form": form,
+        "options": options,
+        "draft": kept,
+        "back": back,
+    }
     return render(request, "projects/new_task.html", context, status=400 if form.errors else 200)
 
 
@@ -216,7 +263,7 @@ def new_people(request: HttpRequest, draft) -> HttpResponse:
         }
         return redirect("projects:started", slug=project.slug)
     back = reverse("projects:new_task", args=[kept.id])
-    context = {**_wizard(4), "form": form, "draft": kept, "back": back}
+    context = {**_wizard(4, has_file=bool(kept.file)), "form": form, "draft": kept, "back": back}
     return render(request, "projects/new_people.html", context, status=400 if form.errors else 200)
 
 
@@ -246,6 +293,7 @@ def started(request: HttpRequest, slug: str) -> HttpResponse:
         request.session[STARTED_KEY] = {**facts, "links": []}
     job = visible_jobs(request.user).filter(pk=facts["job"]).first() if facts.get("job") else None
     context = {**page_context(project, "overview"), "job": job, "links": links, "sent": facts.get("sent", 0)}
+    context["no_mail"] = not sends_mail()
     return render(request, "projects/started.html", context)
 
 
@@ -296,12 +344,14 @@ def import_check(request: HttpRequest, slug: str, draft) -> HttpResponse:
 
 
 def _start_import(request: HttpRequest, draft: uploads.Draft, project: Project) -> Job:
+    if draft.save_as and draft.mapping:
+        mappings.save_mapping(project=project, name=draft.save_as, columns=draft.mapping, actor=request.user)
     job = importing.start_import_job(
         project=project,
         path=draft.path.relative_to(settings.MEDIA_ROOT),
         format=draft.format,
         mapping=draft.mapping or None,
-        options={"ask_again": draft.ask_again},
+        options={"ask_again": draft.ask_again, "batch": draft.batch, "pii": True},
         actor=request.user,
         result_url=reverse("items:import", args=[project.slug]),
     )

@@ -11,9 +11,10 @@ from annotations.items.bulk_insert import insert, json_text, moment_form
 from annotations.items.content import content_hash, group_of
 from annotations.items.models import Item, Response
 from annotations.items.readers import JudgmentRecord, Record
+from annotations.projects import rules
 from annotations.projects.models import Project
 
-from . import locks
+from . import identity_rules, locks
 from .counters import Change
 from .imported_judgments import in_order, permuted
 
@@ -24,8 +25,8 @@ MAX_ASPECT = 64
 
 ITEM = tuple(
     """id project_id source external_id content_hash duplicate_of_id prompt context group meta n_responses
-    withdrawn_at created_at route route_ref human_propensity is_audit priority wanted order_key n_human n_leased
-    n_lm n_skipped n_flagged n_forward n_reversed open_slots""".split()
+    batch_id purpose withdrawn_at created_at route route_ref label_by_id human_propensity is_audit priority wanted order_key n_human n_leased
+    n_lm n_skipped n_flagged n_forward n_reversed open_slots experts_wanted n_expert expert_slots""".split()
 )
 RESPONSE = ("item_id", "index", "text", "model", "meta")
 
@@ -64,6 +65,7 @@ class Target:
     """The item a row is about: one that is stored (locked), or one this batch will make."""
 
     __slots__ = (
+        "batch",
         "changed",
         "context",
         "counts",
@@ -94,6 +96,7 @@ class Target:
         self.human_propensity = 1.0
         self.counts = Change()
         self.wanted = 0
+        self.batch = None
 
     @classmethod
     def of_item(cls, item: Item, responses: list[tuple[str, str, dict]]) -> Target:
@@ -312,10 +315,17 @@ class Batch:
             if target.changed:
                 rows += self._update(target)
         insert(Response, RESPONSE, rows)
+        mode = rules.of(self.project).page.identity
+        if mode != "off":
+            written = [*self.fresh, *(t for t in self.targets.values() if "content" in t.changed)]
+            texts = {target.pk: [text for text, _, _ in target.responses] for target in written}
+            identity_rules.apply_rule(mode=mode, texts=texts)
 
     def _item_row(self, target: Target, now_text: str) -> tuple:
         counts = target.counts
         first = target.duplicate_of
+        free = max(0, target.wanted - counts.humans)
+        for_experts = min(target.batch.expert_slots, target.wanted) if target.batch else 0
         return (
             target.pk,
             self.project.pk,
@@ -328,10 +338,13 @@ class Batch:
             target.group,
             json_text(target.meta),
             len(target.responses),
+            target.batch.pk if target.batch else None,
+            "data",
             None,
             now_text,
             "human",
             "",
+            None,
             1.0,
             False,
             0,
@@ -344,7 +357,10 @@ class Batch:
             counts.flagged,
             0,
             0,
-            max(0, target.wanted - counts.humans),
+            max(0, free - for_experts),
+            target.batch.expert_slots if target.batch else 0,
+            0,
+            min(for_experts, free),
         )
 
     def _update(self, target: Target) -> list[tuple]:

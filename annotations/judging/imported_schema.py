@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from annotations.items.readers import JudgmentRecord, Record
+from annotations.projects import clashes
 from annotations.projects.presets import PRESETS
 from annotations.projects.schemas import Definition
 
@@ -68,10 +69,10 @@ class Shape:
     def design(self) -> dict:
         """A definition to ask people about such items: a preset for pairs, ratings from the attributes seen."""
         ratings = []
-        taken = {"reason"} | {_name(aspect) for aspect in self.aspects}
+        taken = {"reason", *clashes.RESERVED} | {_name(aspect) for aspect in self.aspects}
         for attribute, scale in sorted(self.scales.items()):
             question = _score_question(attribute, scale, taken)
-            if question["kind"] == "rating":
+            if question["kind"] == "rating" and -clashes.LARGEST <= scale[0] <= scale[1] <= clashes.LARGEST:
                 ratings.append({**question, "required": True})
         if not ratings:
             key = (

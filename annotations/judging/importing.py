@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import time
-import uuid as uuids
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,21 +12,22 @@ from pathlib import Path
 from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
-from annotations.items.bulk_insert import allocate, insert, json_text, moment_form
+from annotations.items import batches, pii
+from annotations.items.bulk_insert import allocate, json_text
 from annotations.items.content import order_key
 from annotations.items.models import Item
 from annotations.items.readers import JudgmentRecord, Problem, Record
 from annotations.projects import schemas
 from annotations.projects.models import Annotator, Project, TaskSchema
 
-from . import bulk, locks
+from . import bulk, extra_votes, locks
 from .answers import Answer, FieldError
 from .imported_items import Batch, Row, Target
 from .imported_judgments import answer_of, judgment_uuid, own_uuid
 from .imported_schema import Shape
-from .jobs import MAX_WANTED, ImportOptions, ImportReport, start_import_job
+from .jobs import MAX_BATCH, MAX_WANTED, ImportOptions, ImportReport, start_import_job
 
-__all__ = ["MAX_WANTED", "ImportOptions", "ImportReport", "import_records", "start_import_job"]
+__all__ = ["MAX_BATCH", "MAX_WANTED", "ImportOptions", "ImportReport", "import_records", "start_import_job"]
 
 BATCH_ITEMS = 1000
 BATCH_CHARACTERS = 16_000_000
@@ -35,10 +35,7 @@ ERRORS_KEPT = 1000
 SOURCES_APART = 200
 TRIES = 5
 NOTES_KEPT = 50
-ANNOTATOR = tuple(
-    """id project_id kind name pseudonym user_id status meta n_judged n_forward n_reversed cursor_epoch
-    cursor_priority cursor_key created_at""".split()
-)
+HOLDS = "holds what looks like"
 
 
 def import_records(
@@ -74,6 +71,13 @@ def no_cycle_collector() -> Iterator[None]:
         if was_on:
             gc.enable()
             gc.collect()
+
+
+def personal_data(record: Record) -> list[tuple[str, str]]:
+    """(field, kind) of what looks like personal data in the record's texts and the reasons given for judgments."""
+    texts = list(pii.texts_of(record.prompt, record.context, [one.text for one in record.responses]))
+    texts += [(f"judgments[{n}].reason", judgment.reason) for n, judgment in enumerate(record.judgments)]
+    return [(where, kind) for where, text in texts for kind in sorted(pii.kinds_in(text))]
 
 
 class _Importer:
@@ -113,6 +117,8 @@ class _Importer:
                 self._error(file, found.line, found.field, found.message)
                 continue
             seen += 1
+            if self.options.pii:
+                self._look_for_personal_data(file, found)
             row = Row.prepare(file, found)
             if row.problem is not None:
                 self._error(file, found.line, *row.problem)
@@ -139,6 +145,20 @@ class _Importer:
             self.report.errors.append(error)
         if self.report_file is not None:
             self.report_file.write(json.dumps(error, ensure_ascii=False) + "\n")
+
+    def _look_for_personal_data(self, file: str, record: Record) -> None:
+        found = personal_data(record)
+        for kind in sorted({kind for _, kind in found}):
+            self.report.pii[kind] = self.report.pii.get(kind, 0) + 1
+        if self.report_file is not None:
+            for where, kind in found:
+                told = {
+                    "file": file,
+                    "line": record.line,
+                    "field": where,
+                    "message": f"{HOLDS} {pii.KINDS[kind]}",
+                }
+                self.report_file.write(json.dumps(told, ensure_ascii=False) + "\n")
 
     def _write(self, rows: list[Row]) -> None:
         """Write one batch in one transaction, again if somebody else's work collided with it."""
@@ -183,21 +203,45 @@ class _Importer:
                 target.pk = pk
             fresh = {target.pk for target in batch.fresh}
             checked = self._check(batch, ids, fresh)
+            placed = self._placed(batch.fresh)
             for target in batch.fresh:
                 target.counts = checked.items.get(target.pk, target.counts)
-                target.wanted = self._wanted(target.counts.humans)
+                target.batch = placed.get(self._batch_name(target))
+                target.wanted = self._wanted(target)
                 target.order_key = order_key(self.project.seed, target.identity)
             batch.write(now)
             batch.judgments = bulk.write_batch(
                 project_id=self.project.pk, checked=checked, fresh=fresh, now=now
             )
+            extra_votes.ask_further_of(checked.items, project=self.project)
             if self.options.dry_run:
                 transaction.set_rollback(True)
         return batch
 
-    def _wanted(self, n_human: int) -> int:
-        wanted = self.project.overlap if self.options.wanted is None else self.options.wanted
-        return n_human + wanted if self.options.ask_again else wanted
+    def _wanted(self, target: Target) -> int:
+        wanted = self.options.wanted
+        if wanted is None:
+            wanted = batches.overlap_of(target.batch, self.project)
+        return target.counts.humans + wanted if self.options.ask_again else wanted
+
+    def _batch_name(self, target: Target) -> str:
+        """The batch a new item goes into: the option's, else the one its row names; empty for none."""
+        named = self.options.batch or target.meta.get("batch")
+        name = str(named).strip() if isinstance(named, str | int) and not isinstance(named, bool) else ""
+        return name if len(name) <= MAX_BATCH else ""
+
+    def _placed(self, fresh: list[Target]) -> dict:
+        """{name: batch} of the batches that new items go into, made where they are new."""
+        names = {name for target in fresh if (name := self._batch_name(target))}
+        if not names:
+            return {}
+        try:
+            return batches.batches_by_name(project=self.project, names=names)
+        except batches.InvalidBatch as error:
+            note = f"batch: {error} The rows keep it as metadata only."
+            if note not in self.report.notes:
+                self.report.notes.append(note)
+            return {}
 
     def _annotator_ids(self, names: set[tuple[str, str]], batch: Batch) -> dict[tuple[str, str], int]:
         """Ids of the file's annotators, made where they are new; a model's name gives its model and strategy."""
@@ -207,34 +251,16 @@ class _Importer:
         new = [name for name in missing if name not in batch.annotators]
         for name, pk in zip(new, allocate(Annotator, len(new)), strict=True):
             batch.annotators[name] = pk
-        if new:
-            insert(Annotator, ANNOTATOR, [self._annotator_row(batch.annotators[name], *name) for name in new])
+        made = [self._annotator(batch.annotators[name], *name) for name in new]
+        Annotator.objects.bulk_create(made, batch_size=bulk.KEYS_AT_ONCE)
         return ids | batch.annotators
 
-    def _annotator_row(self, pk: int, kind: str, name: str) -> tuple:
+    def _annotator(self, pk: int, kind: str, name: str) -> Annotator:
         meta = {}
         if kind == Annotator.Kind.LM:
             model, _, strategy = name.partition(" · ")
             meta = {"model": model, "strategy": strategy, "backend": "imported"}
-        now = moment_form()(timezone.now())
-        pseudonym = uuids.uuid4().hex
-        return (
-            pk,
-            self.project.pk,
-            kind,
-            name,
-            pseudonym,
-            None,
-            "active",
-            json_text(meta),
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            now,
-        )
+        return Annotator(pk=pk, project=self.project, kind=kind, name=name, meta=meta)
 
     def _find_annotators(self, names: list[tuple[str, str]]) -> dict[tuple[str, str], int]:
         found = {}

@@ -7,9 +7,10 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import parsers
+from rest_framework.response import Response
 
-from annotations.items import readers
-from annotations.items.models import Item
+from annotations.items import prerender, readers
+from annotations.items.models import Item, SavedMapping
 from annotations.projects.access import project_for
 from annotations.projects.models import Membership
 from app.accounts import audit
@@ -29,10 +30,11 @@ from app.web.api import (
 )
 from app.web.paging import BadCursorError
 
-from . import item_queries, uploads
-from .importing import start_import_job
+from . import item_queries, log, uploads
+from .api_requests import ItemQuery, NewImport, NewItems
+from .importing import ImportOptions, import_records, start_import_job
 from .models import Judgment
-from .serializers import ItemQuery, ItemResource, ItemSummary, NewImport
+from .serializers import ItemResource, ItemsReport, ItemSummary, LogHead
 
 REVIEWER, RESEARCHER = Membership.Role.REVIEWER, Membership.Role.RESEARCHER
 FORM_OVERHEAD = 1_000_000
@@ -59,6 +61,26 @@ class Items(ApiView):
             raise bad("cursor", str(error)) from None
         return answer_page(ItemSummary, page.rows, page.next_cursor, only)
 
+    @extend_schema(
+        tags=["items"], summary="Add up to 500 items, with any judgments of them", request=NewItems,
+        parameters=[SLUG], operation_id="items_create", responses=ItemsReport,
+    )  # fmt: skip
+    def post(self, request, slug):
+        """Good rows go in and bad ones are named. The same rows again are known by their `id`, or by their texts."""
+        project = project_for(request, slug, at_least=RESEARCHER)
+        body = parse(NewItems, request.data)
+        options = {name: body[name] for name in ("ask_again", "wanted", "batch") if name in body}
+        report = import_records(
+            project=project,
+            records=readers.read_rows(body["items"]),
+            origin_label="request",
+            options=ImportOptions(**options),
+        )
+        if report.new or report.updated:
+            prerender.start_rendering(project=project, actor=request.user)
+            audit.record(actor=request.user, action="items.added", scope=slug, target="", n=report.new)
+        return Response(ItemsReport(report).data)
+
 
 class ItemOne(ApiView):
     """One item."""
@@ -80,6 +102,19 @@ class ItemOne(ApiView):
         return one(request, ItemResource, item, judgments=judgments)
 
 
+class JudgmentLog(ApiView):
+    """The hash chain over a project's judgments."""
+
+    @extend_schema(
+        tags=["judgments"], summary="Read the last block of the judgment log", parameters=[SLUG, FieldsQuery],
+        operation_id="log_retrieve", responses=LogHead,
+    )  # fmt: skip
+    def get(self, request, slug):
+        """Keep `hash` somewhere else: `verify_log --expect` tells later whether anything up to it was changed."""
+        project = project_for(request, slug, at_least=RESEARCHER)
+        return one(request, LogHead, log.head(project))
+
+
 class Imports(ApiView):
     """Bringing files in."""
 
@@ -93,7 +128,7 @@ class Imports(ApiView):
         parameters=[SLUG, LOCATION], operation_id="imports_create", responses={202: ACCEPTED},
     )  # fmt: skip
     def post(self, request, slug):
-        """The job's result is {new, updated, duplicate, invalid, judgments, errors}."""
+        """The job's result is {new, updated, duplicate, invalid, judgments, errors, pii}."""
         project = project_for(request, slug, at_least=RESEARCHER)
         values = parse(NewImport, request.data)
         draft = uploads.new_draft(slug)
@@ -102,11 +137,22 @@ class Imports(ApiView):
         except uploads.UnusableFile as error:
             raise bad("file", str(error)) from None
         name, mapping = values.get("format") or draft.format, values.get("mapping")
+        if wanted := values.get("saved_mapping"):
+            saved = SavedMapping.objects.filter(project=project, name=wanted).first()
+            if saved is None or mapping is not None:
+                raise bad(
+                    "saved_mapping", "There is none of this name." if mapping is None else "Give one mapping."
+                )
+            mapping = saved.columns
+        if mapping and name not in readers.TABLES and "format" not in values:
+            name = "table"  # a known format whose keys the caller maps all the same
         try:
             readers.read(draft.path, name, mapping)
         except readers.UnknownFormat as error:
             raise bad("mapping" if mapping else "format", error.message) from None
-        options = {key: values[key] for key in ("dry_run", "ask_again", "wanted") if key in values}
+        options = {
+            key: values[key] for key in ("dry_run", "ask_again", "wanted", "batch", "pii") if key in values
+        }
         job = start_import_job(
             project=project,
             path=draft.path,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -10,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
+from annotations.items import media
 from annotations.items.models import Item
 from annotations.projects.access import project_for
 from annotations.projects.models import Membership, Project
@@ -44,7 +47,7 @@ class RouteForm(forms.Form):
 def item_list(request: HttpRequest, slug: str) -> HttpResponse:
     """Items with filters in the address; `format=csv` answers with the same page as a file."""
     project = project_for(request, slug, at_least=REVIEWER)
-    form = item_queries.ItemFilter(request.GET, sources=item_queries.sources_of(project))
+    form = item_queries.ItemFilter(request.GET, **item_queries.filter_choices(project))
     wish = form.cleaned_data if form.is_valid() else {}
     try:
         found = item_queries.browse_items(project=project, wish=wish, cursor=request.GET.get("cursor", ""))
@@ -61,6 +64,10 @@ def item_list(request: HttpRequest, slug: str) -> HttpResponse:
         "found": found,
         "rows": rows,
         "progress": progress_of([project])[project.pk],
+        "batches": [choice for choice in form.fields["batch"].choices if choice[0].isdigit()]
+        if "batch" in form.fields
+        else [],
+        "wish": urlencode({key: value for key, value in wish.items() if value}),
     }
     return render(request, "items/list.html", context)
 
@@ -83,15 +90,18 @@ def item_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 def _detail_page(request: HttpRequest, project: Project, item: Item, form=None, status=200) -> HttpResponse:
     responses = list(item.responses.all())
-    rendered = render_many([response.text for response in responses])
-    current, superseded = item_queries.judgments_of(item)
+    rendered = media.shown(project.slug, render_many([response.text for response in responses]))
+    current, superseded, aside = item_queries.judgments_of(item)
     duplicates = item_queries.duplicates_of(item)
     context = {
         **page_context(
             project, "items", ("Items", reverse("items:list", args=[project.slug])), (str(item), "")
         ),
         "item": item,
-        "turns": render_messages(item.prompt),
+        "turns": [
+            {**turn, "html": media.shown(project.slug, [turn["html"]])[0]}
+            for turn in render_messages(item.prompt)
+        ],
         "responses": [
             (LETTERS[response.index], response, html)
             for response, html in zip(responses, rendered, strict=True)
@@ -99,6 +109,7 @@ def _detail_page(request: HttpRequest, project: Project, item: Item, form=None, 
         "label": item_queries.labels_of([item])[item.pk],
         "judgments": current,
         "superseded": superseded,
+        "aside": aside,
         "assignments": item_queries.assignments_of(item),
         "duplicates": duplicates,
         "form": form

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from django import forms
 from django.db.models import Exists, F, OuterRef, Q, TextField
 from django.db.models.functions import Cast
 
 from annotations.items.content import prompt_text
-from annotations.items.models import Item
+from annotations.items.models import Batch, Item
 from annotations.projects import schemas
 from annotations.projects.models import Annotator, Project
 from app.web.paging import INVALID, BadCursorError, Page
 
-from .labels import FinalLabel, Mark, Vote, comparison_words, final_label
-from .models import Assignment, Comparison, Judgment, LMCall, Score
+from .labels import FinalLabel, Mark, Vote, answer_words, comparison_words, final_label
+from .models import Assignment, Comparison, Judgment, LMCall, Review, Score
 
 SIZE = 50
 WINDOW = 20_000
@@ -54,12 +55,26 @@ class ItemFilter(forms.Form):
     mark = forms.ChoiceField(
         required=False,
         label="Marked",
-        choices=[("", "Any"), ("flagged", "Flagged"), ("audit", "Audit"), ("duplicate", "Duplicate")],
+        choices=[
+            ("", "Any"),
+            ("flagged", "Flagged"),
+            ("audit", "Audit"),
+            ("duplicate", "Duplicate"),
+            ("gate", "Gate items"),
+            ("reviewed", "Reviewed"),
+            ("names_model", "Names its model"),
+        ],
     )
     source = forms.CharField(required=False, max_length=120, label="Source")
+    batch = forms.ChoiceField(required=False, label="Batch")
 
-    def __init__(self, *args, sources: list[str], **kwargs):
+    def __init__(self, *args, sources: list[str], batches: list[tuple[int, str]] = (), **kwargs):
         super().__init__(*args, **kwargs)
+        if batches:
+            named = [(str(pk), name) for pk, name in batches]
+            self.fields["batch"].choices = [("", "Any"), ("none", "In no batch"), *named]
+        else:
+            del self.fields["batch"]
         if 1 < len(sources) <= SOURCES_SHOWN:
             choices = [("", "Any"), *((source, source) for source in sources)]
             self.fields["source"] = forms.ChoiceField(required=False, choices=choices, label="Source")
@@ -85,6 +100,26 @@ def sources_of(project: Project) -> list[str]:
         found.append(source)
         source = rows.filter(source__gt=source).values_list("source", flat=True).first()
     return found
+
+
+def filter_choices(project: Project) -> dict:
+    """What `ItemFilter` offers in this project."""
+    batches = Batch.objects.filter(project=project).order_by("pk").values_list("pk", "name")
+    return {"sources": sources_of(project), "batches": list(batches)}
+
+
+def fitting_ids(*, project: Project, wish: dict) -> Iterator[tuple[list[int], int]]:
+    """(ids of items that fit the wish, items looked at), window by window in order of id."""
+    conditions = _conditions(wish) or Q()
+    after = 0
+    while True:
+        window = Item.objects.filter(project=project, pk__gt=after).order_by("pk")
+        looked = list(window.values_list("pk", flat=True)[:WINDOW])
+        if not looked:
+            return
+        fitting = window.filter(pk__lte=looked[-1]).annotate(text=Cast("prompt", TextField()))
+        yield list(fitting.filter(conditions).values_list("pk", flat=True)), len(looked)
+        after = looked[-1]
 
 
 def browse_items(*, project: Project, wish: dict, cursor: str, size: int = SIZE) -> Browse:
@@ -132,6 +167,8 @@ def _conditions(wish: dict) -> Q | None:
         parts.append(Q(route=wish["route"]))
     if wish.get("source"):
         parts.append(Q(source=wish["source"]))
+    if wish.get("batch"):
+        parts.append(Q(batch__isnull=True) if wish["batch"] == "none" else Q(batch=int(wish["batch"])))
     live = Q(withdrawn_at__isnull=True)
     for_people = live & Q(route__in=[Item.Route.HUMAN, Item.Route.BOTH])
     parts += {
@@ -149,6 +186,9 @@ def _conditions(wish: dict) -> Q | None:
         "flagged": [Q(n_flagged__gt=0)],
         "audit": [Q(is_audit=True)],
         "duplicate": [Q(duplicate_of__isnull=False)],
+        "gate": [~Q(purpose=Item.Purpose.DATA)],
+        "names_model": [Q(names_model=True)],
+        "reviewed": [Q(Exists(Review.objects.filter(item=OuterRef("pk"))))],
     }.get(wish.get("mark", ""), [])
     if not parts:
         return None
@@ -189,24 +229,52 @@ def snippet(item: Item) -> str:
 
 
 def labels_of(items: list[Item]) -> dict[int, FinalLabel]:
-    """The final label of each item, by id; two queries."""
+    """The final label of each item, by id: a reviewer's where one decided; three queries."""
     ids = [item.pk for item in items]
     votes: dict[int, list[Vote]] = {pk: [] for pk in ids}
     marks: dict[int, list[Mark]] = {pk: [] for pk in ids}
-    current = {"judgment__item__in": ids, "judgment__is_current": True}
-    for item, kind, aspect, first, second, preference in (
-        Comparison.objects.filter(**current)
+    decided, outcomes = {}, {}
+    for item, judgment, outcome in (
+        Review.objects.filter(item__in=ids)
         .order_by("pk")
-        .values_list("judgment__item", "judgment__annotator__kind", "aspect", "first", "second", "preference")
+        .values_list("item", "judgment", "judgment__outcome")
     ):
-        votes[item].append(Vote(kind == Annotator.Kind.HUMAN, aspect, first, second, preference or 0))
-    for item, kind, attribute, response, value in (
-        Score.objects.filter(**current)
+        decided[item], outcomes[item] = judgment, outcome
+    final = [judgment for judgment in decided.values() if judgment is not None]
+    counted = Q(judgment__is_current=True) | Q(judgment__in=final) if final else Q(judgment__is_current=True)
+    for item, judgment, kind, aspect, first, second, preference in (
+        Comparison.objects.filter(counted, judgment__item__in=ids)
         .order_by("pk")
-        .values_list("judgment__item", "judgment__annotator__kind", "attribute", "response", "value")
+        .values_list(
+            "judgment__item",
+            "judgment",
+            "judgment__annotator__kind",
+            "aspect",
+            "first",
+            "second",
+            "preference",
+        )
     ):
-        marks[item].append(Mark(kind == Annotator.Kind.HUMAN, attribute, response, value))
-    return {pk: final_label(votes[pk], marks[pk]) for pk in ids}
+        if decided.get(item) in (None, judgment):
+            votes[item].append(Vote(kind == Annotator.Kind.HUMAN, aspect, first, second, preference or 0))
+    for item, judgment, kind, attribute, response, value in (
+        Score.objects.filter(counted, judgment__item__in=ids)
+        .order_by("pk")
+        .values_list(
+            "judgment__item", "judgment", "judgment__annotator__kind", "attribute", "response", "value"
+        )
+    ):
+        if decided.get(item) in (None, judgment):
+            marks[item].append(Mark(kind == Annotator.Kind.HUMAN, attribute, response, value))
+    labels = {}
+    for pk in ids:
+        label = final_label(votes[pk], marks[pk])
+        if outcomes.get(pk) == Judgment.Outcome.CANNOT_JUDGE:
+            label = FinalLabel("review", ("Cannot be judged",), "cannot judge")
+        elif decided.get(pk) is not None and label.by:
+            label = replace(label, by="review")
+        labels[pk] = label
+    return labels
 
 
 @dataclass(slots=True)
@@ -219,8 +287,9 @@ class ShownJudgment:
     others: list[tuple[str, str]]
 
 
-def judgments_of(item: Item) -> tuple[list[ShownJudgment], list[ShownJudgment]]:
-    """The item's judgments, people first: those in force, and those that were superseded; at most 200."""
+def judgments_of(item: Item) -> tuple[list[ShownJudgment], list[ShownJudgment], list[ShownJudgment]]:
+    """The item's judgments, people first: those in force, those that were superseded, and those kept aside (gates,
+    repeats, reviews, quarantine); at most 200."""
     rows = list(
         Judgment.objects.filter(item=item)
         .select_related("annotator", "schema", "guideline")
@@ -228,10 +297,13 @@ def judgments_of(item: Item) -> tuple[list[ShownJudgment], list[ShownJudgment]]:
         .order_by("-is_current", "pk")[:JUDGMENTS_SHOWN]
     )
     rows.sort(key=lambda row: row.annotator.kind != Annotator.Kind.HUMAN)
+    for row in rows:
+        row.item = item
     shown = [_shown(row) for row in rows]
     return (
         [each for each in shown if each.judgment.is_current],
-        [each for each in shown if not each.judgment.is_current],
+        [each for each in shown if not each.judgment.is_current and not each.judgment.aside],
+        [each for each in shown if each.judgment.aside],
     )
 
 
@@ -262,16 +334,17 @@ def _capital(name: str) -> str:
 
 def _other_answers(judgment: Judgment, asked: dict) -> list[tuple[str, str]]:
     """Answers beyond comparisons and scores, with the words people saw where the schema has them."""
-    found = []
-    for name, value in judgment.answers.items():
-        question = asked.get(name)
-        options = {option.value: option.label for option in getattr(question, "options", ())}
-        parts = value if isinstance(value, list) else [value]
-        words = ", ".join(
-            options.get(part, str(part)) if isinstance(part, str) else str(part) for part in parts
+    n = judgment.item.n_responses
+    given = judgment.answers
+    # In the order they were asked: PostgreSQL does not keep the order of keys.
+    names = [name for name in asked if name in given] + sorted(name for name in given if name not in asked)
+    return [
+        (
+            asked[name].label if name in asked else name.replace("_", " "),
+            answer_words(asked.get(name), given[name], n),
         )
-        found.append((question.label if question else name.replace("_", " "), words))
-    return found
+        for name in names
+    ]
 
 
 def assignments_of(item: Item) -> list[Assignment]:

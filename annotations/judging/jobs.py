@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from annotations.projects.models import Project
 from app.jobs import runner
 from app.jobs.models import Job
 
+KIND = "judging.import"
 MAX_WANTED = 1000
+MAX_BATCH = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +23,23 @@ class ImportOptions:
     """What an import may be told.
 
     `wanted`: people wanted for each new item, else the project's overlap. `ask_again`: that many beyond the human
-    judgments the file brings. `report_path`: a JSONL file that gets every error.
+    judgments the file brings. `batch`: the batch new items go into, made if it is new; without it a row's own
+    `batch` (a column, or a key of its meta) says. `report_path`: a JSONL file that gets every error. `pii`: look for
+    personal data and report the rows; they go in as they are.
     """
 
     wanted: int | None = None
     ask_again: bool = False
+    batch: str = ""
     dry_run: bool = False
     report_path: str | None = None
+    pii: bool = False
 
     def __post_init__(self) -> None:
         if self.wanted is not None and not 0 <= self.wanted <= MAX_WANTED:
             raise ValueError(f"wanted: {self.wanted}, expected 0 to {MAX_WANTED}")
+        if len(self.batch) > MAX_BATCH:
+            raise ValueError(f"batch: expected at most {MAX_BATCH} characters")
 
 
 @dataclass(slots=True)
@@ -48,6 +57,8 @@ class ImportReport:
     """The first errors, {file, line, field, message}; `report_path` has all."""
     errors_total: int = 0
     notes: list[str] = field(default_factory=list)
+    pii: dict[str, int] = field(default_factory=dict)
+    """Rows that hold what looks like personal data, by kind (`items.pii.KINDS`); the report file names them."""
     report_path: str | None = None
 
     def as_dict(self) -> dict:
@@ -71,7 +82,7 @@ def start_import_job(
     """
     ImportOptions(**(options or {}))
     return runner.start(
-        kind="judging.import",
+        kind=KIND,
         title=f"Import {Path(path).name}",
         args={
             "project_id": project.pk,
@@ -92,6 +103,16 @@ def stored_paths(path: str, job_id) -> tuple[Path, Path]:
     folder = media / "imports"
     folder.mkdir(parents=True, exist_ok=True)
     return media / path, folder / f"{job_id}.jsonl"
+
+
+def remove_files(project: Project) -> None:
+    """Remove the files that were imported into the project and the lists of their bad rows."""
+    uploads = (Path(settings.MEDIA_ROOT) / "uploads").resolve()
+    for job in Job.objects.filter(scope=project.slug, kind=KIND).only("pk", "args"):
+        file, errors = stored_paths(job.args.get("path", ""), job.pk)
+        errors.unlink(missing_ok=True)
+        if uploads in file.resolve().parents:  # a command may have read a file that is not ours to remove
+            shutil.rmtree(file.parent, ignore_errors=True)
 
 
 def count_rows(path: Path) -> int | None:

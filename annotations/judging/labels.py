@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from annotations.projects.wording import TIES, strength_words
 
+from . import free_answers
+
 LETTERS = "ABCDEFGH"
 
 
@@ -37,7 +39,8 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class FinalLabel:
-    """`by` is `people`, `models`, or empty while nobody judged; `short` fits a table cell."""
+    """`by` is `people`, `models`, `review` where a reviewer decided, or empty while nobody judged; `short` fits a
+    table cell."""
 
     by: str = ""
     sentences: tuple[str, ...] = ()
@@ -105,3 +108,41 @@ def comparison_words(comparison, question) -> str:
     than = "" if {comparison.first, comparison.second} == {0, 1} else f" than {worse}"
     scale = f" ({strength} of {comparison.scale_max})" if comparison.scale_max > 1 else ""
     return f"{better} is {words}{than}{scale}"
+
+
+def answer_words(question, value: object, n_responses: int) -> str:
+    """A choice, text, span or rewrite in words, with the schema's own words where the value fits the question."""
+    if question is None or question.kind not in free_answers.KINDS:
+        return _plain_words(value)
+    if not free_answers.is_given(value):
+        return ""
+    if free_answers.problems(question, value, n_responses):
+        return _plain_words(value)
+    labels = {option.value: option.label for option in getattr(question, "options", ())}
+    if question.kind == "span":
+        return "; ".join(
+            f"{LETTERS[span['response']]} “{_short(span['quote'])}”: {labels[span['label']]}"
+            + (f" ({span['note']})" if span.get("note") else "")
+            for span in value
+        )
+    if question.kind == "rewrite":
+        return f"of {LETTERS[value['response']]}: {value['text']}"
+    if not question.per_response:
+        return _choice_words(labels, value)
+    return "; ".join(
+        f"{LETTERS[index]} {_choice_words(labels, part)}" for index, part in enumerate(value) if part
+    )
+
+
+def _choice_words(labels: dict[str, str], value: str | list[str]) -> str:
+    parts = value if isinstance(value, list) else [value]
+    return ", ".join(labels.get(part, part) for part in parts)
+
+
+def _plain_words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _short(text: str, longest: int = 120) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"

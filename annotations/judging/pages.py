@@ -1,4 +1,4 @@
-"""What the judging page shows: the desk's states, and the questions as the template draws them.
+"""What the judging page shows: the desk's states. Its answer bar is made in `questions`.
 
 Nothing here reads a response's model, an item's meta, or a judgment of anybody but the person themself.
 """
@@ -8,34 +8,32 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from django.db.models import Exists, OuterRef
-from django.template import Context
-from django.template.loader import get_template
 from django.utils import timezone
-from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_lazy
 
-from annotations.items.models import Item, Response
+from annotations.items import media
+from annotations.items.models import Batch, Item, Response
 from annotations.projects import schemas
-from annotations.projects.models import Acknowledgement, Annotator, Guideline, Project
+from annotations.projects.models import Acknowledgement, Annotator, CriteriaRelease, Guideline, Project
+from app.web.numbers import grouped
 from app.web.prepared import Prepared
 from app.web.rendering import message_text, render_many
 
-from . import forms, queue
-from .answers import Answer, ComparisonAnswer, FieldError, ScoreAnswer
+from . import arms, drafts, forms, gates, interface, limits, locks, nothing_left, queue, stops, timing
+from .answers import FieldError
 from .counters import ANSWERS
+from .expected import from_json
+from .limits import judged_today
 from .models import Assignment, Judgment
+from .pools import parts_for
+from .questions import LETTERS, blank_questions, questions_html, render
+from .said import in_words
+from .stored import answer_of
 
-LETTERS = "ABCDEFGH"
-TIE_WORDS = {"equal": "about equal", "equal_good": "both good", "equal_bad": "both bad"}
-STRENGTH_WORDS = {
-    1: ("better",),
-    2: ("slightly better", "better"),
-    3: ("slightly better", "better", "much better"),
-}
-WIDEST_ROW = 11  # values of a rating shown as buttons; a longer scale is typed
 COUNT_UP_TO = 1000
+UNDO_MINUTES = 2  # a slip can be taken back and given again even where corrections are off
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +72,11 @@ _GUIDELINE = Prepared(
     )
 )
 _RESPONSES = Prepared(
-    lambda item: Response.objects.filter(item_id=item).order_by("index").values_list("index", "text")
+    lambda item: (
+        Response.objects.filter(item_id=item).order_by("index").values_list("index", "text", "redacted")
+    )
 )
+_BATCH = Prepared(lambda pk: Batch.objects.filter(pk=pk))
 LEASE_OF = Prepared(
     lambda pk, annotator: Assignment.objects.select_related("item").filter(pk=pk, annotator_id=annotator)
 )
@@ -104,29 +105,96 @@ def next_desk(
         "today": day_count(day),
         "stored": stored,
     }
-    if project.status != Project.Status.ACTIVE or annotator.status != Annotator.Status.ACTIVE:
-        return _render("judging/desk_rest.html", {**common, "state": "paused"})
+    stop = stops.why_not(annotator, "before")
+    if stop is not None:
+        return render("judging/desk_stop.html", {**common, "stop": stop})
+    if stopped := why_stopped(annotator):
+        return render("judging/desk_rest.html", {**common, **stopped})
     if project.schema_id is None:
-        return _render("judging/desk_rest.html", {**common, "state": "no_task"})
+        return render("judging/desk_rest.html", {**common, "state": "no_task"})
     if not guideline.acknowledged:
         text = Guideline.objects.values_list("text", flat=True).get(pk=guideline.pk)
-        return _render(
+        return render(
             "judging/desk_gate.html", {**common, "guideline": guideline, "text": render_many([text])[0]}
         )
     assignment = queue.next_assignment(annotator)
     if assignment is None:
-        return _render("judging/desk_rest.html", {**common, "state": "empty"})
+        if gates.has_gates(project):
+            annotator.refresh_from_db(fields=["status", "stage", "note"])
+        stop = stops.why_not(annotator, "empty")
+        if stop is not None:
+            return render("judging/desk_stop.html", {**common, "stop": stop})
+        if limit := limits.reached(annotator):
+            state: dict = {"state": "limit", "limit": limit}
+        else:
+            state = {"state": "empty", "why": nothing_left.reason(annotator)}
+        return render("judging/desk_rest.html", {**common, **state, **why_stopped(annotator)})
     filled = Filled(assignment.draft) if isinstance(assignment.draft, dict) else None
     return item_desk(
         project=project,
         item=assignment.item,
         presented_order=assignment.presented_order,
-        schema_id=project.schema_id,
+        schema_id=arms.schema_id_for(annotator),
         filled=filled,
         assignment=assignment,
+        criteria=arms.criteria_for(annotator),
         guideline=guideline,
         **{key: common[key] for key in ("csrf_token", "day", "stored")},
     )
+
+
+def why_stopped(annotator: Annotator) -> dict:
+    """What the resting page says where the project or the person's part in it is stopped, empty where it is not."""
+    if annotator.project.status != Project.Status.ACTIVE:
+        return {"state": "paused"}
+    if annotator.stage == Annotator.Stage.FAILED:
+        return {"state": "not_qualified", "message": _note(annotator)}
+    if annotator.status != Annotator.Status.ACTIVE:
+        return {"state": "person_paused", "message": _note(annotator)}
+    return {}
+
+
+def _note(annotator: Annotator) -> str:
+    """Why the person is stopped: a rule's own words in the person's language, a researcher's as they wrote them."""
+    return gettext(annotator.note) if annotator.note else ""  # the empty text is the catalogue's head
+
+
+def explanation_desk(judgment: Judgment, annotator: Annotator, *, csrf_token: str, day: str) -> str:
+    """The region after a training item: what is expected, whether the answer fits, and why."""
+    answered = answer_of(judgment)
+    wanted = gates.expectation_of(judgment.item_id)
+    _, definition = schemas.load(judgment.schema_id)
+    order = judgment.presented_order
+    prompt, panes = item_texts(judgment.item, order, annotator.project.slug)
+    return render(
+        "judging/desk_explained.html",
+        {
+            "project": annotator.project,
+            "csrf_token": csrf_token,
+            "day": day,
+            "today": day_count(day),
+            "prompt": prompt,
+            "panes": panes,
+            "n": len(panes),
+            "passed": wanted is not None and gates.fits_expectation(wanted, answered, judgment.schema_id),
+            "given": in_words(definition, answered, order),
+            "expected": in_words(definition, from_json(wanted.answer), order) if wanted else [],
+            "explanation": render_many([wanted.explanation])[0] if wanted and wanted.explanation else "",
+        },
+    )
+
+
+_ROLES = {
+    "user": gettext_lazy("User"),
+    "assistant": gettext_lazy("Assistant"),
+    "system": gettext_lazy("System"),
+}
+_STAGE_NOTES = {
+    Assignment.Purpose.TRAINING: gettext_lazy(
+        "Practice: after your answer you see what this project expects, and why."
+    ),
+    Assignment.Purpose.QUALIFICATION: gettext_lazy("This item belongs to the qualification test."),
+}
 
 
 def item_desk(
@@ -144,16 +212,18 @@ def item_desk(
     stored: Judgment | None = None,
     conflict: str = "",
     read_only: str = "",
+    criteria: CriteriaRelease | None = None,
 ) -> str:
     """The region with one item: to judge, to correct (`correcting`), or only to read (`read_only` says why)."""
-    prompt, panes = _texts(item, presented_order)
+    definition = schemas.load(schema_id)[1]
+    prompt, panes = item_texts(item, presented_order, project.slug)
     errors = filled.errors if filled else ()
     if filled and (filled.values or errors):
         questions = questions_html(schema_id, presented_order, filled.values, errors)
     else:
-        questions = _blank_questions(schema_id, *_layout(presented_order))
+        questions = blank_questions(schema_id, presented_order)
     values = filled.values if filled else {}
-    return _render(
+    return render(
         "judging/desk_item.html",
         {
             "project": project,
@@ -164,43 +234,43 @@ def item_desk(
             "item": item,
             "prompt": prompt,
             "panes": panes,
+            "layout": definition.layout,
+            "may_skip": bool(definition.skip) and not read_only,
+            "warning": _warning(item) if item.batch_id is not None else None,
             "n": len(panes),
             "questions": questions,
             "assignment": assignment,
             "correcting": correcting,
             "conflict": conflict,
+            "stage_note": _STAGE_NOTES.get(assignment.purpose, "") if assignment else "",
             "read_only": read_only,
             "schema_id": schema_id,
+            "criteria": criteria,
             "guideline_id": guideline.pk if guideline else None,
             "uuid": (filled.uuid if filled else "") or str(uuid.uuid4()),
             "fresh": not (filled and filled.uuid),
-            "drafted_at": assignment.drafted_at if assignment and values else None,
-            "timing": {key: (values.get(key) or ["0"])[0] for key in ("active_ms", "wall_ms", "n_changes")},
+            "drafted_ms": drafts.stamp(assignment.drafted_at) if assignment and values else None,
+            "timing": timing.fields(values, project),
+            "page_version": interface.version(),
         },
     )
 
 
-@lru_cache(maxsize=16)
-def _template(name: str):
-    return get_template(name).template
+def item_texts(item: Item, presented_order: str, slug: str) -> tuple[dict, list[dict]]:
+    """The item's prompt and context, and its responses in the order shown: rendered HTML, with at most two queries.
 
-
-def _render(name: str, context: dict) -> str:
-    return _template(name).render(Context(context))
-
-
-def _texts(item: Item, presented_order: str) -> tuple[dict, list[dict]]:
-    """The item's prompt, context and responses, rendered, with at most two queries."""
-    responses = dict(_RESPONSES.rows(item=item.pk))
+    The prompt is `{"turns": [{"role", "html"}], "context", "several"}`, a response `{"letter", "place", "html"}`.
+    `slug` names the project whose media the texts may show.
+    """
+    responses = {index: redacted or text for index, text, redacted in _RESPONSES.rows(item=item.pk)}
     messages = item.prompt if isinstance(item.prompt, list) else [{"role": "user", "content": item.prompt}]
     messages = [m if isinstance(m, dict) else {"content": str(m)} for m in messages]
     texts = [message_text(message) for message in messages]
     shown = [responses.get(int(index), "") for index in presented_order]
-    html = render_many([*texts, item.context, *shown])
+    html = media.shown(slug, render_many([*texts, item.context, *shown]))
     prompt = {
         "turns": [
-            {"role": str(message.get("role") or "user").capitalize(), "html": each}
-            for message, each in zip(messages, html, strict=False)
+            {"role": _role(message), "html": each} for message, each in zip(messages, html, strict=False)
         ],
         "context": html[len(texts)] if item.context else "",
         "several": len(messages) > 1,
@@ -212,9 +282,28 @@ def _texts(item: Item, presented_order: str) -> tuple[dict, list[dict]]:
     return prompt, panes
 
 
+def stored_texts(item: Item) -> list[str]:
+    """The responses' texts as people see them, in stored order: what a rewrite starts from."""
+    return [redacted or text for _, text, redacted in _RESPONSES.rows(item=item.pk)]
+
+
+def _role(message: dict) -> str:
+    """Who speaks in a turn of the conversation, as its head says it."""
+    role = str(message.get("role") or "user")
+    return str(_ROLES.get(role) or role.capitalize())
+
+
+def _warning(item: Item) -> dict | None:
+    """The content warning of the item's batch, where it has one: one query, for items in a batch only."""
+    batch = _BATCH.first(pk=item.batch_id)
+    if batch is None or not batch.warning.strip():
+        return None
+    return {"html": render_many([batch.warning])[0], "key": f"plumbline.shown.{batch.pk}"}
+
+
 def refusal_desk(project: Project, message: str) -> str:
     """The region where a form belonged to no item of this person: what happened, and the way on."""
-    return _render("judging/desk_rest.html", {"project": project, "state": "refused", "message": message})
+    return render("judging/desk_rest.html", {"project": project, "state": "refused", "message": message})
 
 
 def first_words(prompt: str | list, longest: int = 160) -> str:
@@ -223,145 +312,6 @@ def first_words(prompt: str | list, longest: int = 160) -> str:
         prompt = message_text(prompt[-1]) if prompt and isinstance(prompt[-1], dict) else ""
     line = " ".join(prompt[: 4 * longest].split())
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
-
-
-# --- Questions ----------------------------------------------------------------------------------------------
-
-
-def _layout(presented_order: str) -> tuple[int, int, int]:
-    n = len(presented_order)
-    left, right = forms.compared_places(presented_order) if n > 1 else (0, 0)
-    return n, left, right
-
-
-@lru_cache(maxsize=512)
-def _blank_questions(schema_id: int, n: int, left: int, right: int) -> SafeString:
-    """The answer bar with nothing filled in: the same for every item of a schema version, so made once."""
-    return _questions(schema_id, n, left, right, {}, ())
-
-
-def questions_html(
-    schema_id: int, presented_order: str, values: forms.Values, errors: tuple[FieldError, ...]
-) -> SafeString:
-    """The answer bar filled with `values`, each error beside its question."""
-    return _questions(schema_id, *_layout(presented_order), values, errors)
-
-
-def _questions(schema_id: int, n: int, left: int, right: int, values: forms.Values, errors) -> SafeString:
-    _, definition = schemas.load(schema_id)
-    by_name: dict[str, list[str]] = {}
-    for error in errors:
-        by_name.setdefault(error.field, []).append(error.message)
-    rows = [
-        _question(question, n, left, right, values, by_name.pop(question.name, []))
-        for question in definition.questions
-    ]
-    outcomes = [
-        {
-            "value": value,
-            "key": key,
-            "word": word,
-            "title": title,
-            "note": (values.get(f"note-{value}") or [""])[0],
-            "options": [
-                {"value": option.value, "label": option.label, "key": place}
-                for place, option in enumerate(options, start=1)
-            ],
-        }
-        for value, key, word, title, options in (
-            ("skipped", "s", "Skip", "Skip this item, because", definition.skip),
-            ("flagged", "f", "Flag", "Flag this item as", definition.flag),
-            ("cannot_judge", "u", "Cannot judge", "This cannot be judged, because", definition.cannot_judge),
-        )
-        if options
-    ]
-    other = [message for messages in by_name.values() for message in messages]
-    context = {"questions": rows, "outcomes": outcomes, "other_errors": other}
-    return SafeString(_render("judging/questions.html", context))
-
-
-def _question(question, n: int, left: int, right: int, values: forms.Values, errors: list[str]) -> dict:
-    field = f"{forms.PREFIX[question.kind]}-{question.name}"
-
-    def is_given(key: str, value: object) -> bool:
-        return str(value) in values.get(key, ())
-
-    row: dict = {
-        "kind": question.kind,
-        "name": question.name,
-        "field": field,
-        "label": question.label,
-        "help": question.help,
-        "required": question.required,
-        "error": "; ".join(errors),
-    }
-    if question.kind == "comparison":
-        row["options"] = _strengths(question, LETTERS[left], LETTERS[right])
-        for option in row["options"]:
-            option["checked"] = is_given(field, option["value"])
-    elif question.kind in forms.PER_RESPONSE:
-        options = _places(question, n)
-        row["typed"] = question.kind == "rating" and len(options) > WIDEST_ROW
-        if question.kind == "rating":
-            row["low"], row["high"] = question.min, question.max
-            if question.words:
-                row["ends"] = f"{question.min} = {question.words[0]}, {question.max} = {question.words[-1]}"
-        row["rows"] = [
-            {
-                "letter": LETTERS[place],
-                "field": f"{field}-{place}",
-                "value": (values.get(f"{field}-{place}") or [""])[0],
-                "options": [
-                    {**option, "checked": is_given(f"{field}-{place}", option["value"])} for option in options
-                ],
-            }
-            for place in range(n)
-        ]
-    elif question.kind == "choice":
-        row["multiple"] = question.multiple
-        row["options"] = [
-            {
-                "value": o.value,
-                "words": o.label,
-                "key": place if place < 10 else "",
-                "checked": is_given(field, o.value),
-            }
-            for place, o in enumerate(question.options, start=1)
-        ]
-    else:
-        row["value"] = (values.get(field) or [""])[0]
-        row["chips"] = question.chips
-        row["max_chars"] = question.max_chars
-        row["min_chars"] = question.min_chars
-    return row
-
-
-def _strengths(question, left: str, right: str) -> list[dict]:
-    """From "A much better" through the ties to "B much better"; values as the page posts them."""
-    words = question.words or STRENGTH_WORDS[question.scale_max]
-    options = [
-        {"value": -strength, "side": left, "words": words[strength - 1], "part": "left"}
-        for strength in range(question.scale_max, 0, -1)
-    ]
-    options += [{"value": tie, "side": "", "words": TIE_WORDS[tie], "part": "tie"} for tie in question.ties]
-    options += [
-        {"value": strength, "side": right, "words": words[strength - 1], "part": "right"}
-        for strength in range(1, question.scale_max + 1)
-    ]
-    return [{**option, "key": place} for place, option in enumerate(options, start=1)]
-
-
-def _places(question, n: int) -> list[dict]:
-    if question.kind == "thumb":
-        return [{"value": 1, "words": "Good", "key": 1}, {"value": 0, "words": "Bad", "key": 2}]
-    if question.kind == "ranking":
-        return [{"value": place, "words": str(place), "key": place} for place in range(1, n + 1)]
-    values = range(question.min, question.max + 1)
-    spoken = question.words or [""] * len(values)
-    return [
-        {"value": value, "words": str(value), "spoken": word, "key": value if 0 <= value <= 9 else ""}
-        for value, word in zip(values, spoken, strict=True)
-    ]
 
 
 # --- Counting -----------------------------------------------------------------------------------------------
@@ -385,24 +335,35 @@ def next_day(day: str) -> str | None:
     return f"{date}:{int(count) + 1}"
 
 
-def judged_today(annotator: Annotator) -> int:
-    """Current judgments with an answer that the person gave here since midnight UTC; files may bring more."""
-    midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    today = Judgment.objects.filter(
-        annotator=annotator, is_current=True, outcome__in=ANSWERS, created_at__gte=midnight
+def judged_in_all(annotator: Annotator) -> int:
+    """How many answers the person gave, as they may know it: gold and repeats included."""
+    if not gates.has_gates(annotator.project):
+        return annotator.n_judged
+    hidden = Judgment.objects.filter(
+        annotator=annotator, aside__in=gates.HIDDEN, superseded_by=None, outcome__in=ANSWERS
     )
-    return today.exclude(origin=Judgment.Origin.IMPORT).count()
+    return annotator.n_judged + hidden.count()
+
+
+def left_words(annotator: Annotator, left: int) -> str:
+    """The number of items left as the person reads it: in rough steps where gates hide among them, since a number
+    that stands still after an answer would show a gate."""
+    if left and gates.has_gates(annotator.project):
+        return gettext("about {n}").format(n=grouped(max(10, round(left, -1))))
+    return f"{grouped(left)}{'+' if left >= COUNT_UP_TO else ''}"
 
 
 def left_for(annotator: Annotator) -> int:
-    """How many items the person could judge now, counted up to 1,000."""
-    mine = Judgment.objects.filter(item=OuterRef("pk"), annotator=annotator, is_current=True)
-    held = Assignment.objects.filter(annotator=annotator, state=Assignment.State.LEASED).count()
-    free = Item.objects.filter(project_id=annotator.project_id, open_slots__gt=0).filter(~Exists(mine))
-    leased = Assignment.objects.filter(
-        item=OuterRef("pk"), annotator=annotator, state=Assignment.State.LEASED
-    )
-    return min(COUNT_UP_TO, free.filter(~Exists(leased))[:COUNT_UP_TO].count() + held)
+    """How many items the person could judge now, counted up to 1,000: open to them, given by hand, or held."""
+    if limits.reached(annotator) is not None:
+        return 0
+    n = annotator.n_assigned
+    n += Assignment.objects.filter(annotator=annotator, state=Assignment.State.LEASED).count()
+    for part in parts_for(annotator):
+        if n >= COUNT_UP_TO:
+            break
+        n += locks.open_items(annotator.pk, annotator.project_id, part)[: COUNT_UP_TO - n].count()
+    return min(COUNT_UP_TO, n)
 
 
 # --- Corrections --------------------------------------------------------------------------------------------
@@ -414,40 +375,36 @@ def may_correct(judgment: Judgment, project: Project, now: datetime | None = Non
     given_here = judgment.origin != Judgment.Origin.IMPORT
     return (
         given_here
-        and judgment.is_current
-        and now - judgment.created_at <= timedelta(minutes=project.edit_minutes)
+        and judgment.aside in {Judgment.Aside.NO, *gates.HIDDEN}
+        and now - judgment.created_at <= timedelta(minutes=max(project.edit_minutes, UNDO_MINUTES))
+        and is_latest(judgment)
     )
 
 
-def answer_of(judgment: Judgment) -> Answer:
-    """The stored judgment as an Answer, in canonical order."""
-    return Answer(
-        outcome=judgment.outcome,
-        comparisons=tuple(
-            ComparisonAnswer(c.first, c.second, c.aspect, c.preference, c.scale_max, c.tie)
-            for c in judgment.comparisons.all()
-        ),
-        scores=tuple(
-            ScoreAnswer(s.response, s.attribute, s.value, s.scale_min, s.scale_max)
-            for s in judgment.scores.all()
-        ),
-        answers=judgment.answers,
-        reason=judgment.reason,
-        presented_order=judgment.presented_order,
-    )
+def is_latest(judgment: Judgment) -> bool:
+    """Whether this is the person's last word on the item: what they may not tell from it is whether it is data."""
+    if judgment.aside:
+        return not Judgment.objects.filter(supersedes=judgment).exists()
+    return judgment.is_current
 
 
 def correction_desk(judgment: Judgment, project: Project, *, csrf_token: str, day: str) -> str:
     """The region with an item the person judged before, their answer filled in, to correct or only to read."""
     order = judgment.presented_order or "".join(str(i) for i in range(judgment.item.n_responses))
     _, definition = schemas.load(judgment.schema_id)
+    answered = answer_of(judgment)
     read_only = ""
     if not may_correct(judgment, project):
         read_only = (
-            f"Judgments can be changed for {project.edit_minutes} minutes; this one can only be read."
-            if judgment.is_current
-            else "A later answer of yours replaced this one; it can only be read."
+            gettext("Judgments can be changed for {n} minutes; this one can only be read.").format(
+                n=project.edit_minutes
+            )
+            if is_latest(judgment)
+            else gettext("A later answer of yours replaced this one; it can only be read.")
         )
+        if answered.outcome != "answered":
+            said = gettext("Your answer: {words}.").format(words=in_words(definition, answered)[0].lower())
+            read_only += f" {said}"
     return item_desk(
         project=project,
         item=judgment.item,
@@ -455,7 +412,7 @@ def correction_desk(judgment: Judgment, project: Project, *, csrf_token: str, da
         schema_id=judgment.schema_id,
         csrf_token=csrf_token,
         day=day,
-        filled=Filled(forms.to_values(definition, answer_of(judgment), order)),
+        filled=Filled(forms.to_values(definition, answered, order)),
         correcting=judgment,
         guideline=GuidelineState(judgment.guideline_id, None, True),
         read_only=read_only,

@@ -5,21 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 
 from django.core.cache import cache
 from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
-from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from annotations.items.models import Item
 from annotations.projects.models import Annotator, Project
-from app.web.plots import Plot, Point, Series, line_plot
 
 from .models import Judgment
 
-DAYS = 30
-LATEST = 20_000
 KEPT_FACTOR, KEPT_LONGEST = 30, 900  # a count that took 2 s is kept for 60 s
 PEOPLE_ROUTES = (Item.Route.HUMAN, Item.Route.BOTH)
 
@@ -50,6 +46,8 @@ class Progress:
     withdrawn: int = 0
     flagged: int = 0
     audits: int = 0
+    votes_left: int = 0
+    """Human judgments that are wanted and not given yet."""
     counted_at: datetime = field(default_factory=timezone.now)
 
     @property
@@ -77,13 +75,13 @@ class Progress:
 def progress_of(projects: Iterable[Project]) -> dict[int, Progress]:
     """The progress of each project, by its id. Slow counts are kept: `counted_at` says how old they are."""
     ids = [project.pk for project in projects]
-    keys = {f"progress:{pk}": pk for pk in ids}
+    keys = {f"progress-2:{pk}": pk for pk in ids}
     found = {keys[key]: value for key, value in cache.get_many(keys).items()}
     missing = [pk for pk in ids if pk not in found]
     if missing:
         began = time.monotonic()
         fresh = _count(missing)
-        _keep({f"progress:{pk}": value for pk, value in fresh.items()}, time.monotonic() - began)
+        _keep({f"progress-2:{pk}": value for pk, value in fresh.items()}, time.monotonic() - began)
         found |= fresh
     return found
 
@@ -100,7 +98,7 @@ def _count(project_ids: list[int]) -> dict[int, Progress]:
     enough = Q(route=Item.Route.LM, n_lm__gt=0) | (Q(route__in=PEOPLE_ROUTES) & Q(n_human__gte=F("wanted")))
     touched = Q(n_human__gt=0) | Q(n_lm__gt=0, route=Item.Route.BOTH)
     rows = (
-        Item.objects.filter(project_id__in=project_ids)
+        Item.objects.filter(project_id__in=project_ids, purpose=Item.Purpose.DATA)
         .order_by()
         .values("project_id", "route")
         .annotate(
@@ -110,6 +108,11 @@ def _count(project_ids: list[int]) -> dict[int, Progress]:
             withdrawn=Count("pk", filter=~live),
             flagged=Count("pk", filter=live & Q(n_flagged__gt=0)),
             audits=Count("pk", filter=live & Q(is_audit=True)),
+            votes_left=Sum(
+                F("wanted") - F("n_human"),
+                filter=live & Q(route__in=PEOPLE_ROUTES, n_human__lt=F("wanted")),
+                default=0,
+            ),
         )
     )
     found = {pk: Progress() for pk in project_ids}
@@ -125,6 +128,7 @@ def _count(project_ids: list[int]) -> dict[int, Progress]:
             withdrawn=known.withdrawn + row["withdrawn"],
             flagged=known.flagged + row["flagged"],
             audits=known.audits + row["audits"],
+            votes_left=known.votes_left + row["votes_left"],
         )
     return found
 
@@ -157,62 +161,43 @@ def with_last_judged(projects):
     return projects.annotate(last_judged_at=Subquery(newest))
 
 
-def judgments_a_day(project: Project, *, today: date | None = None) -> Plot | None:
-    """Judgments given in the last 30 days, by people and by models; imported ones are left out.
+@dataclass(frozen=True, slots=True)
+class BatchProgress:
+    """Items of one batch that go to people, withdrawn ones left out; `name` is empty for items of no batch."""
 
-    Looks at the latest 20,000 judgments at most, so it costs the same at any size. None if there are none.
-    """
-    today = today or timezone.now().date()
-    key = f"judgments-a-day:{project.pk}:{today}"
-    plot = cache.get(key)
-    if plot is None:
+    name: str
+    n: int
+    complete: int
+    votes_left: int
+
+    @property
+    def share(self) -> float:
+        return self.complete / self.n if self.n else 0.0
+
+
+def batches_of(project: Project) -> list[BatchProgress]:
+    """Each batch's progress, by name, items of no batch last; kept like `progress_of`."""
+    key = f"batches:{project.pk}"
+    found = cache.get(key)
+    if found is None:
         began = time.monotonic()
-        plot = _draw_judgments_a_day(project, today)
-        _keep({key: plot}, time.monotonic() - began)
-    return plot
-
-
-def _draw_judgments_a_day(project: Project, today: date) -> Plot | None:
-    first = today - timedelta(days=DAYS - 1)
-    ids = Judgment.objects.filter(project=project).order_by("-pk").values_list("pk", flat=True)
-    oldest = ids[LATEST - 1 : LATEST].first()
-    since = datetime.combine(first, datetime.min.time(), tzinfo=UTC)
-    judgments = Judgment.objects.filter(project=project, created_at__gte=since)
-    if oldest is not None:
-        judgments = judgments.filter(pk__gte=oldest)
-    counts: dict[tuple[bool, date], int] = {}
-    for row in (
-        judgments.exclude(origin=Judgment.Origin.IMPORT)
-        .order_by()
-        .annotate(day=TruncDate("created_at"))
-        .values("day", "annotator__kind")
-        .annotate(n=Count("pk"))
-    ):
-        key = (row["annotator__kind"] == Annotator.Kind.HUMAN, row["day"])
-        counts[key] = counts.get(key, 0) + row["n"]
-    if not counts:
-        return None
-    days = [first + timedelta(days=number) for number in range(DAYS)]
-    series = [
-        Series(label, [Point(-(today - day).days, counts.get((human, day), 0)) for day in days], kind)
-        for label, human, kind in (("People", True, "human"), ("Models", False, "lm"))
-        if any(key[0] == human for key in counts)
-    ]
-    limit = f" Counted over the latest {LATEST:,} judgments only." if oldest is not None else ""
-    plot = line_plot(
-        series,
-        title="Judgments a day",
-        x_label="Days from today",
-        y_label="Judgments",
-        y_range=(0, max(4, *counts.values())),
-        caption=f"Given here in the last {DAYS} days; imported judgments are not counted.{limit}",
-        height=260,
-    )
-    columns = [{"label": "Day", "numeric": False}] + [
-        {"label": label, "numeric": True} for label in ("People", "Models")
-    ]
-    table = [
-        [f"{day:%Y-%m-%d}", f"{counts.get((True, day), 0):,}", f"{counts.get((False, day), 0):,}"]
-        for day in reversed(days)
-    ]
-    return replace(plot, columns=columns, rows=table)
+        rows = (
+            Item.objects.filter(
+                project=project, purpose=Item.Purpose.DATA, withdrawn_at=None, route__in=PEOPLE_ROUTES
+            )
+            .order_by()
+            .values("batch_id")
+            .annotate(
+                n=Count("pk"),
+                complete=Count("pk", filter=Q(n_human__gte=F("wanted"))),
+                left=Sum(F("wanted") - F("n_human"), filter=Q(n_human__lt=F("wanted")), default=0),
+            )
+        )
+        names = dict(project.batches.values_list("pk", "name"))
+        found = [
+            BatchProgress(names.get(row["batch_id"], ""), row["n"], row["complete"], row["left"])
+            for row in rows
+        ]
+        found.sort(key=lambda row: (not row.name, row.name))
+        _keep({key: found}, time.monotonic() - began)
+    return found

@@ -1,4 +1,4 @@
-"""Who judges what next: leases of items to people, with quota, order, balanced sides, and expiry."""
+"""Who judges what next: leases of items to people, their quota and expiry. `picking` chooses the item."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from annotations.items.models import Item
 from annotations.projects.models import Annotator, Project
-from app.web.prepared import Prepared, PreparedUpdate
+from app.web.prepared import Prepared
 
-from . import counters, locks
+from . import arms, counters, gates, label_cap, limits, locks, picking
 from .models import Assignment
 
-CANDIDATES = 4
-MANY_CANDIDATES = 64
-MAX_SIDE_IMBALANCE = 2
 SWEEP_BATCH = 500
 
 
 def next_assignment(annotator: Annotator, *, now: datetime | None = None) -> Assignment | None:
     """Lease the next item to this person, or return the live lease they hold; None when nothing is left.
 
-    All tabs of one person share one lease. Takes the annotator's lock, then one item's. An item is leased only
-    while `open_slots > 0`, which the same UPDATE lowers: no item goes beyond its quota.
+    What a researcher gave them by hand comes first, then the queue (`picking`). None also where `limits.reached`
+    says why. All tabs of one person share one lease. Takes the annotator's lock, then one item's. An item is
+    leased only while it has a place, which the same UPDATE takes: no item goes beyond its quota.
     """
     now = now or timezone.now()
+    if arms.has_arms(annotator.project):
+        arms.draw(annotator)
     found = _claim(annotator, now)
     if found is None and expire_leases(project_id=annotator.project_id, now=now):
         found = _claim(annotator, now)
@@ -46,26 +45,60 @@ def _claim(annotator: Annotator, now: datetime) -> Assignment | None:
         held.expires_at = expires
         Assignment.objects.filter(pk=held.pk).update(expires_at=expires)
         return held
-    item, order = _pick(annotator)
-    if item is None:
+    if limits.reached(annotator) is not None:
         return None
-    side = counters.presented(order)
-    counters.apply([item.pk], counters.Change(leases=1) + side)
+    if gates.has_gates(project):
+        claimed = gates.claim(annotator, now=now, expires=expires)
+        if claimed is not None:
+            return claimed.assignment
+    if annotator.n_assigned:
+        found = _begin_assigned(annotator, now, expires)
+        if found is not None:
+            return found
+    if not label_cap.allows_another(project):
+        return None
+    picked = picking.pick(annotator)
+    if picked is None:
+        return None
+    item, expert = picked.item, picked.part.expert
+    change = counters.Change(leases=1, experts=int(expert)) + counters.presented(picked.order)
+    counters.apply([item.pk], change)
+    if not label_cap.hold(project):  # somebody took the last label since we looked
+        transaction.set_rollback(True)
+        return None
     # The annotator's lock is held: nobody else makes this row.
     assignment = _OF_ITEM.first(annotator=annotator.pk, item=item.pk) or Assignment(
         item=item, annotator=annotator
     )
     assignment.item, assignment.state = item, Assignment.State.LEASED
-    assignment.presented_order, assignment.leased_at, assignment.expires_at = order, now, expires
+    assignment.purpose, assignment.expert, assignment.by_hand = Assignment.Purpose.DATA, expert, False
+    assignment.presented_order, assignment.leased_at, assignment.expires_at = picked.order, now, expires
+    assignment.arm = annotator.arm
     assignment.save(force_insert=assignment.pk is None)
-    _MOVE_CURSOR.run(
-        annotator=annotator.pk,
-        epoch=project.queue_epoch,
-        priority=item.priority,
-        key=item.order_key,
-        forward=side.forward,
-        reversed=side.reversed,
+    return assignment
+
+
+def _begin_assigned(annotator: Annotator, now: datetime, expires: datetime) -> Assignment | None:
+    """Lease the next item that was given to this person by hand, in the order it was. Its place is taken already.
+
+    Caller holds the annotator's lock; takes the item's.
+    """
+    waiting = Assignment.objects.filter(
+        annotator=annotator, state=Assignment.State.RESERVED, item__withdrawn_at__isnull=True
     )
+    assignment = waiting.order_by("leased_at", "pk").first()
+    if assignment is None:
+        return None
+    item = locks.lock_item(assignment.item_id)
+    order = picking.presented_order(item, annotator.n_forward - annotator.n_reversed)
+    side = counters.presented(order)
+    counters.apply([item.pk], side)
+    counters.count_for_annotator(annotator, judged=0, turned=side)
+    counters.count_assigned(annotator.pk, -1)
+    assignment.item, assignment.state = item, Assignment.State.LEASED
+    assignment.presented_order, assignment.leased_at, assignment.expires_at = order, now, expires
+    assignment.arm = annotator.arm
+    assignment.save()
     return assignment
 
 
@@ -76,89 +109,30 @@ _HELD = Prepared(
         .order_by("-leased_at")[:1]
     )
 )
-_OF_ITEM = Prepared(lambda annotator, item: Assignment.objects.filter(annotator=annotator, item=item))
-_MOVE_CURSOR = PreparedUpdate(
-    lambda annotator, epoch, priority, key, forward, reversed: (
-        Annotator.objects.filter(pk=annotator),
-        {
-            "cursor_epoch": epoch,
-            "cursor_priority": priority,
-            "cursor_key": key,
-            "n_forward": F("n_forward") + forward,
-            "n_reversed": F("n_reversed") + reversed,
-        },
-    )
+_OF_ITEM = Prepared(
+    lambda annotator, item: Assignment.objects.filter(annotator=annotator, item=item, occasion=0)
 )
 
 
-def _pick(annotator: Annotator) -> tuple[Item | None, str]:
-    """Choose the next item and the order to show it in. Caller holds the annotator's lock.
-
-    Everybody walks the queue in the same order from where they were, so items complete one after another; at the
-    end the walk starts over for what was skipped or expired. An item that would push this person's sides out of
-    balance is passed over while another is near, and beyond `MAX_SIDE_IMBALANCE` while another is anywhere in the
-    next `MANY_CANDIDATES`.
-    """
-    after = None
-    if annotator.cursor_epoch == annotator.project.queue_epoch:
-        after = (annotator.cursor_priority, annotator.cursor_key)
-    for where, wait in ((after, False), (None, False), (None, True)):
-        candidates = locks.lock_candidates(annotator, limit=CANDIDATES, after=where, wait=wait)
-        if candidates:
-            break
-    else:
-        return None, ""
-    balance = annotator.n_forward - annotator.n_reversed
-    found = _balanced(candidates, balance)
-    if found is None:
-        found = _balanced(
-            locks.lock_candidates(annotator, limit=MANY_CANDIDATES, after=None, wait=False), balance
-        )
-    return found or (candidates[0], presented_order(candidates[0], balance))
-
-
-def _balanced(candidates: list[Item], balance: int) -> tuple[Item, str] | None:
-    """The first candidate, with its order, that leaves the person's sides even; else one that leaves them within
-    `MAX_SIDE_IMBALANCE`; else None."""
-    ordered = [(item, presented_order(item, balance)) for item in candidates]
-    for bound in range(1, MAX_SIDE_IMBALANCE + 1):
-        for item, order in ordered:
-            side = counters.presented(order)
-            if abs(balance + side.forward - side.reversed) <= bound:
-                return item, order
-    return None
-
-
-def presented_order(item: Item, balance: int) -> str:
-    """The order to show an item's responses in, as canonical indices.
-
-    A pair goes the way it was shown less often; where the item is even, the way that brings the person's own
-    `balance` (times in stored order minus times reversed) towards zero, and by the item's random key if that is
-    even too. More than two responses rotate, so that each stands first equally often.
-    """
-    n = item.n_responses
-    if n == 1:
-        return "0"
-    if n > 2:
-        turn = (item.n_human + item.n_leased + item.n_skipped + item.order_key) % n
-        return "".join(str((turn + place) % n) for place in range(n))
-    lean = item.n_forward - item.n_reversed or balance
-    if lean:
-        return "10" if lean > 0 else "01"
-    return "01" if item.order_key % 2 else "10"
-
-
 @transaction.atomic
-def release(*, assignment_id: int, annotator: Annotator) -> bool:
-    """Give a lease back unanswered; False if it is not live any more. Takes the annotator's lock."""
+def release(*, assignment_id: int, annotator: Annotator, for_good: bool = False) -> bool:
+    """Give a lease back unanswered; False if it is not live any more. Takes the annotator's lock, then the item's.
+
+    `for_good`: also what was given to the person by hand, begun or not, which else stays theirs.
+    """
     annotator = locks.lock_annotator(annotator.pk)
-    assignment = Assignment.objects.filter(
-        pk=assignment_id, annotator=annotator, state=Assignment.State.LEASED
-    ).first()
-    if assignment is None:
+    assignment = Assignment.objects.filter(pk=assignment_id, annotator=annotator).first()
+    states = [Assignment.State.LEASED, *([Assignment.State.RESERVED] if for_good else [])]
+    if assignment is None or assignment.state not in states:
         return False
     locks.lock_item(assignment.item_id)
-    _end(assignment, Assignment.State.RELEASED)
+    if assignment.state == Assignment.State.RESERVED:
+        Assignment.objects.filter(pk=assignment.pk).update(state=Assignment.State.RELEASED)
+        counters.apply([assignment.item_id], counters.Change(leases=-1, experts=-int(assignment.expert)))
+        counters.count_assigned(annotator.pk, -1)
+        label_cap.end(annotator.project, freed=1, given=0)
+    else:
+        _end(assignment, Assignment.State.RELEASED, for_good=for_good)
     return True
 
 
@@ -189,12 +163,24 @@ def expire_leases(*, project_id: int | None = None, now: datetime | None = None)
             return ended
 
 
-def _end(assignment: Assignment, state: str) -> None:
-    """End a live lease; the conditional UPDATE makes sure that its slot is given back once."""
+def _end(assignment: Assignment, state: str, *, for_good: bool = False) -> None:
+    """End a live lease; the conditional UPDATE makes sure that its place is given back once.
+
+    An item that was given by hand stays reserved for the person, unless `for_good`.
+    """
+    change = -counters.presented(assignment.presented_order)
+    if assignment.by_hand and not for_good:
+        state = Assignment.State.RESERVED
+    else:
+        change = change + counters.Change(leases=-1, experts=-int(assignment.expert))
     ended = Assignment.objects.filter(pk=assignment.pk, state=Assignment.State.LEASED).update(state=state)
-    if ended:
-        side = counters.presented(assignment.presented_order)
-        counters.apply([assignment.item_id], counters.Change(leases=-1) + -side)
+    if ended and assignment.is_data:
+        counters.apply([assignment.item_id], change)
         Annotator.objects.filter(pk=assignment.annotator_id).update(
-            n_forward=F("n_forward") - side.forward, n_reversed=F("n_reversed") - side.reversed
+            n_forward=F("n_forward") + change.forward,
+            n_reversed=F("n_reversed") + change.reversed,
+            n_assigned=F("n_assigned") + int(state == Assignment.State.RESERVED),
         )
+        if change.leases:
+            project = Project.objects.only("counts_labels").get(items=assignment.item_id)
+            label_cap.end(project, freed=1, given=0)

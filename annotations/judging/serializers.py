@@ -1,4 +1,4 @@
-"""Items, judgments and imports as the API shows and takes them.
+"""Items, judgments and imports as the API shows them; what it takes is in `api_requests.py`.
 
 Two views of a judgment: `JudgmentResource`, canonical and whole, for who may see everything; `OwnJudgment`, in the
 order the person saw and without a word about models or other people, for who gave it.
@@ -6,34 +6,18 @@ order the person saw and without a word about models or other people, for who ga
 
 from __future__ import annotations
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from annotations.items.models import Item
-from annotations.items.readers import FORMATS
 from annotations.projects.models import Annotator
-from app.web.api import (
-    Body,
-    IdField,
-    NumberField,
-    ObjectField,
-    PageQuery,
-    Resource,
-    TextField,
-    UuidField,
-    WholeNumberField,
-    unstorable,
-)
+from app.web.api import Resource
 
-from .api_answers import as_displayed
-from .forms import LONGEST_MS
-from .importing import MAX_WANTED
+from .api_answers import answers_as_displayed, as_displayed
 from .models import Comparison, Judgment
+from .pages import is_latest
 
-MAX_ANSWERS = 100
 
-
-# --- What is read -------------------------------------------------------------------------------------------
 class AnnotatorResource(Resource):
     """Who judged."""
 
@@ -142,6 +126,7 @@ class OwnJudgment(_JudgmentCore):
     """A judgment of your own, in the order the responses were shown to you."""
 
     order = serializers.SerializerMethodField(help_text="displayed: as shown to who judged.")
+    is_current = serializers.BooleanField(help_text="Whether it is your last word on the item.")
     comparisons = ComparisonResource(many=True)
     scores = ScoreResource(many=True)
 
@@ -162,6 +147,10 @@ class _Displayed:
     def __init__(self, judgment: Judgment):
         self._judgment = judgment
         self.comparisons, self.scores = as_displayed(judgment)
+        self.answers = answers_as_displayed(judgment)
+        # Whether an answer is data would tell gold from the rest; whether it was replaced does not.
+        latest = getattr(judgment, "is_latest", None)
+        self.is_current = is_latest(judgment) if latest is None else latest
 
     def __getattr__(self, name: str):
         return getattr(self._judgment, name)
@@ -252,159 +241,30 @@ class NextItem(Resource):
     definition = serializers.DictField(help_text="What is asked.")
 
 
-# --- What is asked for --------------------------------------------------------------------------------------
-class ItemQuery(PageQuery):
-    """Which items."""
+class RowError(Resource):
+    """What is wrong with one row, or with one judgment in it."""
 
-    route = serializers.ChoiceField(required=False, choices=Item.Route.choices)
-    state = serializers.ChoiceField(
-        required=False,
-        choices=["open", "complete", "none", "withdrawn"],
-        help_text="open: more human judgments are wanted; none: no person judged it yet.",
+    row = serializers.IntegerField(source="line", help_text="From 1.")
+    field = serializers.CharField()
+    message = serializers.CharField()
+
+
+class ItemsReport(Resource):
+    """What came of the rows; those without an error are stored, whatever is wrong with others."""
+
+    new = serializers.IntegerField()
+    updated = serializers.IntegerField()
+    duplicate = serializers.IntegerField()
+    invalid = serializers.IntegerField(help_text="Rows with at least one error.")
+    judgments = serializers.IntegerField(help_text="Judgments stored.")
+    errors = RowError(many=True)
+
+
+class LogHead(Resource):
+    """The last sealed block of a project's judgment log."""
+
+    seals = serializers.IntegerField(help_text="Blocks so far.")
+    hash = serializers.CharField(
+        help_text="SHA-256 in hex, over this block and all before; empty where none is."
     )
-    source = serializers.CharField(required=False, max_length=200)
-    q = serializers.CharField(required=False, max_length=200, help_text="Id or prompt contains.")
-
-
-class JudgmentQuery(PageQuery):
-    """Which judgments; annotators get their own whatever they ask for."""
-
-    annotator = serializers.RegexField(r"^[0-9]{1,18}$", required=False, help_text="An annotator's id.")
-    kind = serializers.ChoiceField(required=False, choices=Annotator.Kind.choices)
-    outcome = serializers.ChoiceField(required=False, choices=Judgment.Outcome.choices)
-    item = serializers.RegexField(r"^[0-9]{1,18}$", required=False, help_text="An item's id.")
-    current = serializers.ChoiceField(
-        required=False, choices=["true", "false"], help_text="Only those in force, or only those superseded."
-    )
-
-
-# --- What is written ----------------------------------------------------------------------------------------
-class NewComparison(Body):
-    """Which of the two compared responses is better: a signed strength (negative: the one further left), or a tie."""
-
-    aspect = TextField(max_length=64, default="overall")
-    preference = WholeNumberField(
-        required=False, allow_null=True, help_text="Not 0; negative: the one further left is better."
-    )
-    tie = serializers.ChoiceField(
-        required=False,
-        allow_null=True,
-        choices=Comparison.Tie.choices,
-        help_text="Instead of a preference, where the question has ties.",
-    )
-    first = WholeNumberField(required=False, help_text="If given, the place of the one further left.")
-    second = WholeNumberField(required=False)
-
-
-class NewScore(Body):
-    """A value of one attribute for the response at this place."""
-
-    response = WholeNumberField(help_text="Its place in `next`'s list, from 0.")
-    attribute = TextField(max_length=64)
-    value = NumberField()
-
-
-class AnswersField(ObjectField):
-    """Answers to choices and texts by the question's name: a text, or a list of texts."""
-
-    def to_internal_value(self, data: object) -> dict:
-        answers = super().to_internal_value(data)
-        if len(answers) > MAX_ANSWERS:
-            raise serializers.ValidationError(f"{len(answers)} answers; at most {MAX_ANSWERS}.")
-        for name, value in answers.items():
-            parts = value if isinstance(value, list) else [value]
-            if not all(isinstance(part, str) for part in parts):
-                raise serializers.ValidationError({name[:100]: ["Expected a text, or a list of texts."]})
-        return answers
-
-
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "Example",
-            {
-                "id": "0b8c1a52-6f0e-4d2b-9a53-3a0c1a5e7f10",
-                "assignment": "12",
-                "comparisons": [{"aspect": "overall", "preference": -2}],
-                "scores": [
-                    {"response": 0, "attribute": "helpfulness", "value": 4},
-                    {"response": 1, "attribute": "helpfulness", "value": 1},
-                ],
-                "reason": "The left one answers the question.",
-            },
-            request_only=True,
-        )
-    ]
-)
-class NewJudgment(Body):
-    """One answer: to the item leased as `assignment`, or a correction of the judgment `supersedes`."""
-
-    id = UuidField(help_text="Made by you; the same id again answers with what is stored.")
-    assignment = IdField(required=False, help_text="From `next`: the item this answers.")
-    supersedes = UuidField(
-        required=False, allow_null=True, help_text="Instead of `assignment`: your judgment this corrects."
-    )
-    outcome = serializers.ChoiceField(
-        required=False, choices=Judgment.Outcome.choices, help_text="`answered` if it is not given."
-    )
-    comparisons = NewComparison(many=True, required=False, max_length=MAX_ANSWERS)
-    scores = NewScore(many=True, required=False, max_length=8 * MAX_ANSWERS)
-    answers = AnswersField(
-        required=False,
-        help_text="By question; for other outcomes the reason's code under `skip`, `flag` or `cannot_judge`.",
-    )
-    reason = TextField(required=False, allow_blank=True, help_text="In your words.")
-    schema_version = TextField(
-        required=False, max_length=40, help_text="As in `next`; else the one in force."
-    )
-    guideline_version = WholeNumberField(
-        required=False, allow_null=True, help_text="The version you read; else your latest."
-    )
-    active_ms = WholeNumberField(
-        required=False, allow_null=True, min_value=0, max_value=LONGEST_MS, help_text="Time spent looking."
-    )
-    wall_ms = WholeNumberField(
-        required=False,
-        allow_null=True,
-        min_value=0,
-        max_value=LONGEST_MS,
-        help_text="Time since it was shown.",
-    )
-
-    def validate(self, values: dict) -> dict:
-        if ("assignment" in values) == (values.get("supersedes") is not None):
-            raise serializers.ValidationError(
-                {"assignment": ["Give the assignment, or the judgment it supersedes, and not both."]}
-            )
-        return values
-
-
-class MappingField(serializers.CharField):
-    """A JSON object {column: role}, as the text of a form field."""
-
-    def to_internal_value(self, data: object) -> dict:
-        text = super().to_internal_value(data)
-        field = serializers.JSONField(binary=True)
-        mapping = field.to_internal_value(text)
-        if not isinstance(mapping, dict) or not all(isinstance(role, str) for role in mapping.values()):
-            raise serializers.ValidationError(
-                'Expected a JSON object of texts, such as {"question": "prompt"}.'
-            )
-        if found := unstorable(mapping):
-            raise serializers.ValidationError(found)
-        return mapping
-
-
-class NewImport(serializers.Serializer):
-    """A file of items, and of any judgments in it."""
-
-    file = serializers.FileField(allow_empty_file=False, max_length=255)
-    format = serializers.ChoiceField(
-        required=False, choices=sorted(FORMATS), help_text="Recognised if it is not given."
-    )
-    mapping = MappingField(required=False, max_length=20_000, help_text="For tables: JSON {column: role}.")
-    dry_run = serializers.BooleanField(required=False, default=False)
-    ask_again = serializers.BooleanField(
-        required=False, default=False, help_text="Want people beyond those whose judgments the file brings."
-    )
-    wanted = serializers.IntegerField(required=False, min_value=0, max_value=MAX_WANTED)
+    at = serializers.DateTimeField(allow_null=True)

@@ -8,14 +8,17 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from annotations.items.models import Item
+from annotations.items.models import Item, Response
 from annotations.projects import schemas
 from annotations.projects.models import Annotator
 from app.web.prepared import Prepared, PreparedUpdate
+from app.web.rendering import plain_text, render_many
 
-from . import counters, locks
+from . import counters, digest, extra_votes, gates, label_cap, locks
 from .answers import Answer, InvalidAnswer, check
+from .free_answers import TextOf
 from .models import Assignment, Comparison, Judgment, LMCall, Score
 
 
@@ -52,8 +55,10 @@ def submit(
     schema version, Conflict if the UUID belongs to another answer, the annotator has a current judgment of this
     item that `supersedes` does not name, or the item is withdrawn. Takes the annotator's lock, then the item's.
     """
+    text_of = _shown_texts(item_id, schema_id, answer)  # before the locks: rendering may take a while
     try:
         judgment = _store(
+            text_of=text_of,
             annotator=annotator,
             item_id=item_id,
             schema_id=schema_id,
@@ -73,13 +78,26 @@ def submit(
         if stored is None:
             raise
         if (stored.annotator_id, stored.item_id) != (annotator.pk, item_id):
-            raise Conflict("This id belongs to another judgment.") from None
+            raise Conflict(_("This id belongs to another judgment.")) from None
         return Submitted(stored, created=False)
     return Submitted(judgment, created=True)
 
 
+def _shown_texts(item_id: int, schema_id: int, answer: Answer) -> TextOf | None:
+    """The texts that marked parts of the answer are held against; None where nothing was marked."""
+    definition = schemas.load(schema_id)[1]
+    if not any(
+        answer.answers.get(question.name) for question in definition.questions if question.kind == "span"
+    ):
+        return None
+    rows = Response.objects.filter(item_id=item_id).order_by("index").values_list("text", "redacted")
+    texts = [plain_text(html) for html in render_many([redacted or text for text, redacted in rows])]
+    return texts.__getitem__
+
+
 def _store(
     *,
+    text_of: TextOf | None,
     annotator: Annotator,
     item_id: int,
     schema_id: int,
@@ -98,20 +116,23 @@ def _store(
         holder = locks.lock_annotator(annotator.pk) if annotator.kind == Annotator.Kind.HUMAN else annotator
         item = locks.lock_item(item_id)
         if item.project_id != annotator.project_id:
-            raise Conflict("The item belongs to another project.")
+            raise Conflict(_("The item belongs to another project."))
         if item.withdrawn_at is not None:
-            raise Conflict("The item was withdrawn.")
+            raise Conflict(_("The item was withdrawn."))
         schema, definition = schemas.load(schema_id)
         if schema.project_id != item.project_id:
-            raise Conflict("The schema belongs to another project.")
-        check(definition, answer, item.n_responses)
-        before = _before(item, annotator, supersedes)
+            raise Conflict(_("The schema belongs to another project."))
+        check(definition, answer, item.n_responses, text_of)
         assignment = _assignment(item, annotator, assignment_id)
+        before = _before(item, annotator, assignment, supersedes)
+        if before is not None and before.occasion:
+            assignment = _OF_OCCASION.first(item=item.pk, annotator=annotator.pk, occasion=before.occasion)
+        aside = _aside(before, assignment, holder)
         if assignment is not None and not answer.presented_order:
             presented_order = assignment.presented_order
         else:
             presented_order = answer.presented_order
-        if before is not None:
+        if before is not None and before.is_current:
             Judgment.objects.filter(pk=before.pk).update(is_current=False)
         judgment = Judgment(
             uuid=uuid,
@@ -130,21 +151,37 @@ def _store(
             presented_order=presented_order,
             propensity=_propensity(item, annotator) if propensity is None else propensity,
             supersedes=before,
+            is_current=not aside,
+            aside=aside,
+            occasion=assignment.occasion if assignment is not None else 0,
+            arm=assignment.arm if assignment is not None else "",
             created_at=created_at or timezone.now(),
             active_ms=answer.active_ms,
             wall_ms=answer.wall_ms,
-            meta=_meta(answer, assignment),
+            meta=_meta(answer, assignment, item, holder),
         )
+        judgment.digest = _digest(judgment, answer)
         judgment.save(force_insert=True)
         write_parts([(judgment, answer)])
         _count(item, holder, before, judgment, assignment)
+        if aside:
+            gates.note_answer(judgment=judgment, answer=answer, annotator=holder)
+        elif annotator.kind == Annotator.Kind.HUMAN:
+            extra_votes.ask_further(item=item, project=holder.project)
     return judgment
 
 
 _CURRENT = Prepared(
     lambda item, annotator: Judgment.objects.filter(item=item, annotator=annotator, is_current=True)[:1]
 )
-_ASSIGNMENT = Prepared(lambda item, annotator: Assignment.objects.filter(item=item, annotator=annotator))
+_OF_OCCASION = Prepared(
+    lambda item, annotator, occasion: Assignment.objects.filter(
+        item=item, annotator=annotator, occasion=occasion
+    )
+)
+_ASSIGNMENT = Prepared(
+    lambda pk, item, annotator: Assignment.objects.filter(pk=pk, item=item, annotator=annotator)
+)
 _CLOSE = PreparedUpdate(
     lambda assignment, state: (
         Assignment.objects.filter(pk=assignment),
@@ -154,26 +191,75 @@ _CLOSE = PreparedUpdate(
 )
 
 
-def _before(item: Item, annotator: Annotator, supersedes: uuids.UUID | None) -> Judgment | None:
-    """The annotator's current judgment of the item, which the new one replaces. Raises Conflict if it may not."""
-    before = _CURRENT.first(item=item.pk, annotator=annotator.pk)
+def _before(
+    item: Item, annotator: Annotator, assignment: Assignment | None, supersedes: uuids.UUID | None
+) -> Judgment | None:
+    """The annotator's judgment of the item that the new one replaces. Raises Conflict if it may not."""
+    if assignment is not None and not assignment.is_data:
+        before = _latest_aside(item, annotator, assignment)
+    else:
+        before = _CURRENT.first(item=item.pk, annotator=annotator.pk)
     if supersedes is not None:
         if before is None or before.uuid != supersedes:
+            before = _corrected_aside(item, annotator, supersedes)
+        elif before.aside and before.aside not in gates.HIDDEN:
+            before = None
+        if before is None:
             raise Conflict(
-                "The judgment to correct is not the current one; reload and correct the current one."
+                _("The judgment to correct is not the current one; reload and correct the current one.")
             )
         return before
     if before is not None and before.outcome != Judgment.Outcome.SKIPPED:
-        raise Conflict("You have judged this item already.")
+        raise Conflict(_("You have judged this item already."))
+    if before is None and assignment is not None and assignment.state in _ANSWERED:
+        raise Conflict(_("You have judged this item already."))  # quarantined: kept, but not current
     return before
+
+
+_ANSWERED = {Assignment.State.SUBMITTED, Assignment.State.SKIPPED}
+
+
+def _latest_aside(item: Item, annotator: Annotator, assignment: Assignment) -> Judgment | None:
+    """What the person said on this occasion of a gate item or a hidden repeat, so far."""
+    return (
+        Judgment.objects.filter(
+            item=item,
+            annotator=annotator,
+            occasion=assignment.occasion,
+            aside=assignment.purpose,
+            superseded_by=None,
+        )
+        .order_by("-pk")
+        .first()
+    )
+
+
+def _corrected_aside(item: Item, annotator: Annotator, supersedes: uuids.UUID) -> Judgment | None:
+    """A gold or repeat judgment that is to be corrected: to the person it is a judgment like any other."""
+    return Judgment.objects.filter(
+        uuid=supersedes, item=item, annotator=annotator, aside__in=gates.HIDDEN, superseded_by=None
+    ).first()
+
+
+def _aside(before: Judgment | None, assignment: Assignment | None, holder: Annotator) -> str:
+    """Why the new judgment is no data; empty where it is. Caller holds the annotator's lock."""
+    if before is not None and before.aside:
+        return before.aside
+    if assignment is not None and not assignment.is_data:
+        return assignment.purpose
+    if holder.quarantined_at is not None:
+        return Judgment.Aside.QUARANTINE
+    return Judgment.Aside.NO
 
 
 def _assignment(item: Item, annotator: Annotator, assignment_id: int | None) -> Assignment | None:
     if annotator.kind != Annotator.Kind.HUMAN:
         return None
-    found = _ASSIGNMENT.first(item=item.pk, annotator=annotator.pk)
-    if assignment_id is not None and (found is None or found.pk != assignment_id):
-        raise Conflict("This page belongs to another assignment; reload it.")
+    if assignment_id is None:
+        return _OF_OCCASION.first(item=item.pk, annotator=annotator.pk, occasion=0)
+    found = _ASSIGNMENT.first(pk=assignment_id, item=item.pk, annotator=annotator.pk)
+    if found is None:
+        raise Conflict(_("This page belongs to another assignment; reload it."))
     return found
 
 
@@ -184,11 +270,22 @@ def _propensity(item: Item, annotator: Annotator) -> float:
     return 1.0
 
 
-def _meta(answer: Answer, assignment: Assignment | None) -> dict:
+def _meta(answer: Answer, assignment: Assignment | None, item: Item, holder: Annotator) -> dict:
     meta = dict(answer.meta)
+    if assignment is not None and gates.too_fast(holder, item, answer.active_ms):
+        meta["fast"] = True
     if assignment is not None and assignment.state in {Assignment.State.EXPIRED, Assignment.State.RELEASED}:
         meta["late"] = True  # the lease had run out; a person's work is kept all the same
     return meta
+
+
+def _digest(judgment: Judgment, answer: Answer) -> bytes:
+    """What the judgment's log entry says of it."""
+    return digest.digest(
+        [getattr(judgment, name) for name in digest.FIELDS],
+        [(c.first, c.second, c.aspect, c.preference, c.scale_max, c.tie) for c in answer.comparisons],
+        [(s.response, s.attribute, s.value, s.scale_min, s.scale_max) for s in answer.scores],
+    )
 
 
 def write_parts(pairs: list[tuple[Judgment, Answer]]) -> None:
@@ -252,32 +349,45 @@ def _count(
     judgment: Judgment,
     assignment: Assignment | None,
 ) -> None:
-    """Bring the item's, the annotator's and the assignment's state in line, in the same transaction."""
-    change = counters.counts_of(annotator.kind, judgment.outcome)
-    if before is not None:
-        change = change + -counters.counts_of(annotator.kind, before.outcome)
+    """Bring the item's, the annotator's and the assignment's state in line, in the same transaction.
+
+    Only current judgments count; `before.is_current` is as it was before this one replaced it.
+    """
+    now = judgment.outcome if judgment.is_current else ""
+    then = before.outcome if before is not None and before.is_current else ""
+    change = counters.counts_of(annotator.kind, now) + -counters.counts_of(annotator.kind, then)
     turned = counters.Change()
     if assignment is not None:
-        ended, turned = close_assignment(assignment, before and before.outcome, judgment.outcome)
+        skipped = judgment.outcome == Judgment.Outcome.SKIPPED
+        ended, turned = close_assignment(assignment, then, now, skipped=skipped)
         change = change + ended
+    if not judgment.is_current and change == turned == counters.Change():
+        return
     counters.apply([item.pk], change + turned)
-    counters.count_for_annotator(
-        annotator,
-        judged=int(judgment.outcome in counters.ANSWERS)
-        - int(before is not None and before.outcome in counters.ANSWERS),
-        turned=turned,
-    )
+    judged = int(now in counters.ANSWERS) - int(then in counters.ANSWERS)
+    counters.count_for_annotator(annotator, judged=judged, turned=turned)
+    if annotator.kind == Annotator.Kind.HUMAN and judgment.origin != Judgment.Origin.IMPORT:
+        label_cap.end(annotator.project, freed=-change.leases, given=max(0, judged))
 
 
 def close_assignment(
-    assignment: Assignment, before: str | None, outcome: str
+    assignment: Assignment, before: str | None, outcome: str, *, skipped: bool | None = None
 ) -> tuple[counters.Change, counters.Change]:
     """End the assignment behind a judgment; returns what that changes of leases, and of sides shown.
 
-    `before` is the outcome of the judgment it replaces. A side counts while the lease is live, and stays counted
-    if the person answered. Caller holds the locks of the annotator and the item.
+    `before` and `outcome` are those of the current judgment that is replaced, and of the one that counts now;
+    empty where none does. A side (and an expert's place) counts while the lease is live, and stays counted if the
+    person answered. Gates, hidden repeats and reviews change nothing. Caller holds the locks of the annotator and
+    the item.
     """
+    if skipped is None:
+        skipped = outcome == Judgment.Outcome.SKIPPED
+    state = Assignment.State.SKIPPED if skipped else Assignment.State.SUBMITTED
+    _CLOSE.run(assignment=assignment.pk, state=state.value)
+    if not assignment.is_data:
+        return counters.Change(), counters.Change()
     shown = counters.presented(assignment.presented_order)
+    reserved = assignment.state == Assignment.State.RESERVED
     was_live = assignment.state == Assignment.State.LEASED
     was_counted = was_live or (assignment.state == Assignment.State.SUBMITTED and before in counters.ANSWERS)
     counts = outcome in counters.ANSWERS
@@ -286,7 +396,7 @@ def close_assignment(
         turned = -shown
     if counts and not was_counted:
         turned = shown
-    skipped = outcome == Judgment.Outcome.SKIPPED
-    state = Assignment.State.SKIPPED if skipped else Assignment.State.SUBMITTED
-    _CLOSE.run(assignment=assignment.pk, state=state.value)
-    return counters.Change(leases=-1) if was_live else counters.Change(), turned
+    if reserved:
+        counters.count_assigned(assignment.annotator_id, -1)
+    experts = int(counts) - int(was_counted or reserved) if assignment.expert else 0
+    return counters.Change(leases=-int(was_live or reserved), experts=experts), turned

@@ -13,12 +13,11 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.text import get_valid_filename
 
-from annotations.items.readers import UnknownFormat, sniff
+from annotations.items.readers import TABLES, UnknownFormat, sniff
 
 SESSION_KEY = "import_drafts"
 DRAFTS_KEPT = 10
 FILES_KEPT_SECONDS = 30 * 86_400
-TABLES = ("csv", "tsv")
 
 
 @dataclass(slots=True)
@@ -36,7 +35,11 @@ class Draft:
     mapping: dict = field(default_factory=dict)
     ask_again: bool = False
     """Whether people here judge items that the file brings human judgments of."""
+    batch: str = ""
+    """Name of the batch new items go into; empty: a row's own `batch` says."""
     task: dict = field(default_factory=dict)
+    save_as: str = ""
+    """The name under which the mapping is kept when the import starts; empty: it is not."""
     created: str = ""
     """Slug of the project this draft became, so that a second click does not make a second one."""
 

@@ -11,8 +11,8 @@ from django.db.models import Count
 from annotations.items.models import Item
 from annotations.projects.models import Annotator, Project
 
-from . import counters, locks
-from .models import Assignment, Judgment
+from . import counters, label_cap, locks
+from .models import Assignment, Judgment, LabelCap
 
 AT_ONCE = 500
 ITEM_COUNTERS = (
@@ -23,9 +23,11 @@ ITEM_COUNTERS = (
     "n_flagged",
     "n_forward",
     "n_reversed",
+    "n_expert",
     "open_slots",
+    "expert_slots",
 )
-ANNOTATOR_COUNTERS = ("n_judged", "n_forward", "n_reversed")
+ANNOTATOR_COUNTERS = ("n_judged", "n_forward", "n_reversed", "n_assigned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Difference:
 
     project: str
     kind: str
-    """`item` or `annotator`."""
+    """`item`, `annotator` or `label cap`."""
     id: int
     counter: str
     stored: int
@@ -75,6 +77,26 @@ def verify_counts(
             done += len(ids)
             if progress is not None:
                 progress(done)
+    yield from _label_cap(project, fix)
+
+
+def _label_cap(project: Project, fix: bool) -> Iterator[Difference]:
+    """Whether the cap of labels holds as many places as are taken."""
+    with transaction.atomic():
+        people = Annotator.objects.filter(project=project, kind=Annotator.Kind.HUMAN)
+        if not LabelCap.objects.filter(project=project).exists():
+            return
+        locks.lock_annotators(list(people.values_list("pk", flat=True)))
+        found = LabelCap.objects.select_for_update().get(project=project)
+        counted = label_cap.held_places(project)
+        if counted == found.held:
+            return
+        stored = found.held
+        if fix:
+            found.held = counted
+            found.cap = max(found.cap, found.used)
+            found.save()
+    yield Difference(project.slug, "label cap", project.pk, "held", stored, counted)
 
 
 def _wrong(model, names: tuple[str, ...], ids: list[int], count: Callable) -> Iterator[tuple]:
@@ -103,20 +125,27 @@ def _count_items(ids: list[int]) -> dict[int, tuple[int, ...]]:
         sums[pk] = sums[pk] + _times(counters.counts_of(kind, outcome), n)
     for pk, change in _shown(item_id__in=ids, by="item_id"):
         sums[pk] = sums[pk] + change
-    rows = Item.objects.filter(pk__in=ids).values_list("pk", "wanted", "route", "withdrawn_at")
-    return {
-        pk: (
-            (c := sums[pk]).humans,
+    rows = Item.objects.filter(pk__in=ids).values_list(
+        "pk", "wanted", "experts_wanted", "route", "withdrawn_at", "purpose"
+    )
+    found = {}
+    for pk, wanted, experts_wanted, route, withdrawn, purpose in rows:
+        c = sums[pk]
+        kept, free = min(experts_wanted, wanted), wanted - c.humans - c.leases
+        is_open = route != Item.Route.LM and withdrawn is None and purpose == Item.Purpose.DATA
+        found[pk] = (
+            c.humans,
             c.leases,
             c.models,
             c.skipped,
             c.flagged,
             c.forward,
             c.reversed,
-            max(0, wanted - c.humans - c.leases) if route != Item.Route.LM and withdrawn is None else 0,
+            c.experts,
+            max(0, free - max(0, kept - c.experts)) if is_open else 0,
+            max(0, min(free, kept - c.experts)) if is_open else 0,
         )
-        for pk, wanted, route, withdrawn in rows
-    }
+    return found
 
 
 def _count_annotators(ids: list[int]) -> dict[int, tuple[int, ...]]:
@@ -125,25 +154,40 @@ def _count_annotators(ids: list[int]) -> dict[int, tuple[int, ...]]:
         .values_list("annotator_id")
         .annotate(n=Count("pk"))
     )
+    assigned = dict(
+        Assignment.objects.filter(annotator_id__in=ids, state=Assignment.State.RESERVED)
+        .values_list("annotator_id")
+        .annotate(n=Count("pk"))
+    )
     sums = dict.fromkeys(ids, counters.Change())
     for pk, change in _shown(annotator_id__in=ids, by="annotator_id"):
         sums[pk] = sums[pk] + change
-    return {pk: (judged.get(pk, 0), sums[pk].forward, sums[pk].reversed) for pk in ids}
+    return {pk: (judged.get(pk, 0), sums[pk].forward, sums[pk].reversed, assigned.get(pk, 0)) for pk in ids}
 
 
 def _shown(*, by: str, **where) -> Iterator[tuple[int, counters.Change]]:
-    """Live leases, and the sides shown that count: those of live leases and of assignments that were answered."""
-    live = Assignment.objects.filter(state=Assignment.State.LEASED, **where)
-    for pk, order, n in live.values_list(by, "presented_order").annotate(n=Count("pk")):
-        yield pk, _times(counters.presented(order) + counters.Change(leases=1), n)
+    """Live leases and kept places, and the sides and experts' places that count: those of live leases and of
+    assignments that were answered."""
+    where_shown = {"occasion": 0, "purpose": Assignment.Purpose.DATA, **where}
+    live = Assignment.objects.filter(
+        state__in=[Assignment.State.LEASED, Assignment.State.RESERVED], **where_shown
+    )
+    for pk, state, order, expert, n in live.values_list(by, "state", "presented_order", "expert").annotate(
+        n=Count("pk")
+    ):
+        side = counters.presented(order) if state == Assignment.State.LEASED else counters.Change()
+        yield pk, _times(side + counters.Change(leases=1, experts=int(expert)), n)
     current = Judgment.objects.filter(
         is_current=True, outcome__in=counters.ANSWERS, annotator__kind="human", **where
     )
     answered = set(current.values_list("item_id", "annotator_id"))
-    submitted = Assignment.objects.filter(state=Assignment.State.SUBMITTED, **where)
-    for item_id, annotator_id, order in submitted.values_list("item_id", "annotator_id", "presented_order"):
+    submitted = Assignment.objects.filter(state=Assignment.State.SUBMITTED, **where_shown)
+    for item_id, annotator_id, order, expert in submitted.values_list(
+        "item_id", "annotator_id", "presented_order", "expert"
+    ):
         if (item_id, annotator_id) in answered:
-            yield item_id if by == "item_id" else annotator_id, counters.presented(order)
+            place = counters.Change(experts=int(expert))
+            yield item_id if by == "item_id" else annotator_id, counters.presented(order) + place
 
 
 def _times(change: counters.Change, n: int) -> counters.Change:

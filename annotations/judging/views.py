@@ -6,25 +6,30 @@ import uuid as uuids
 from functools import wraps
 from types import SimpleNamespace
 
-from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.safestring import mark_safe
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from annotations.projects import access, schemas
-from annotations.projects.models import Acknowledgement, Annotator, Guideline, Membership, TaskSchema
+from annotations.items import media
+from annotations.items.models import Response
+from annotations.projects import access, keymap, rules, schemas
+from annotations.projects.models import Acknowledgement, Annotator, CriteriaRelease, Guideline, TaskSchema
 from app.web.paging import BadCursorError, keyset_page
 from app.web.rendering import render_many
 
-from . import forms, pages, queue
+from . import arms, drafts, forms, interface, pages, timing
 from .answers import FieldError, InvalidAnswer
+from .counters import ANSWERS
 from .models import Judgment
 from .submit import Conflict, submit
+from .words import page_words
 
 HISTORY_PAGE = 50
 
@@ -36,6 +41,10 @@ def annotators_only(view):
     def guarded(request: HttpRequest, slug: str, **kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
             return _signed_out(request)
+        if request.headers.get("X-Person", str(request.user.pk)) != str(request.user.pk):
+            return HttpResponse(
+                _("Somebody else is signed in by now."), status=403, headers={"X-Signed-Out": "other"}
+            )
         annotator = access.annotator_for(request.user, slug)
         if annotator.status == Annotator.Status.REMOVED:
             raise Http404("No such project.")
@@ -49,7 +58,7 @@ def annotators_only(view):
 
 def _signed_out(request: HttpRequest) -> HttpResponse:
     if request.htmx or request.headers.get("X-Outbox"):
-        return HttpResponse("Your session has ended.", status=403, headers={"X-Signed-Out": "1"})
+        return HttpResponse(_("Your session has ended."), status=403, headers={"X-Signed-Out": "1"})
     return redirect_to_login(request.get_full_path() if request.method == "GET" else reverse("work:index"))
 
 
@@ -59,48 +68,20 @@ def _page(request: HttpRequest, annotator: Annotator, desk: str, status: int = 2
         return HttpResponse(desk, status=status)
     project = annotator.project
     guideline = Guideline.objects.filter(project=project).order_by("-number").first()
+    keys = keymap.of(request.user.preferences)
     context = {
         "project": project,
+        "keys": keys,
+        "key_sheet": keymap.sheet(keys),
+        "limits": rules.of(project).limits,
+        "page_version": interface.version(),
+        "now_ms": drafts.stamp(timezone.now()),
         "desk": mark_safe(desk),  # noqa: S308 - rendered by our own template
         "guideline": guideline,
-        "guideline_html": render_many([guideline.text])[0] if guideline else "",
+        "guideline_html": media.shown(project.slug, render_many([guideline.text]))[0] if guideline else "",
+        "words": page_words(),
     }
     return render(request, "judging/page.html", context, status=status)
-
-
-@login_required
-@require_GET
-def index(request: HttpRequest) -> HttpResponse:
-    """My projects: what is left for me, what I did."""
-    memberships = (
-        Membership.objects.filter(user=request.user)
-        .exclude(project__status="archived")
-        .select_related("project")
-        .order_by("project__name", "pk")
-    )
-    mine = {a.project_id: a for a in Annotator.objects.filter(user=request.user).select_related("project")}
-    rows = []
-    for membership in memberships:
-        annotator = mine.get(membership.project_id)
-        if annotator is None:
-            annotator = access.annotator_for(request.user, membership.project.slug)
-        if annotator.status == Annotator.Status.REMOVED:
-            continue
-        left = pages.left_for(annotator)
-        rows.append(
-            {
-                "project": membership.project,
-                "role": membership.get_role_display(),
-                "manages": access.RANK[membership.role] >= access.RANK[Membership.Role.RESEARCHER],
-                "paused": membership.project.status != "active",
-                "personally_paused": annotator.status == Annotator.Status.PAUSED,
-                "left": f"{left:,}{'+' if left >= pages.COUNT_UP_TO else ''}",
-                "any_left": left > 0,
-                "today": pages.judged_today(annotator),
-                "total": annotator.n_judged,
-            }
-        )
-    return render(request, "judging/index.html", {"rows": rows})
 
 
 @require_GET
@@ -137,6 +118,8 @@ def submit_answer(request: HttpRequest, annotator: Annotator) -> HttpResponse:
         posted = _posted(annotator, values)
     except InvalidAnswer as error:
         return _refused(request, annotator, error.errors[0].message, 400)
+    if not timing.asks_dwell(annotator.project):
+        values.pop("dwell", None)
     guideline = pages.guideline_state(annotator)
     try:
         answer = forms.to_answer(posted.definition, values, posted.presented_order, posted.item.n_responses)
@@ -150,15 +133,21 @@ def submit_answer(request: HttpRequest, annotator: Annotator) -> HttpResponse:
             origin=Judgment.Origin.PAGE,
             assignment_id=posted.assignment.pk if posted.assignment else None,
             guideline_id=_guideline_seen(annotator, guideline, values),
+            criteria_release_id=_criteria_seen(annotator, values),
             supersedes=posted.correcting.uuid if posted.correcting else None,
         ).judgment
     except InvalidAnswer as error:
         return _again(request, annotator, posted, values, guideline, 400, errors=tuple(error.errors))
     except Conflict as error:
         return _again(request, annotator, posted, values, guideline, 409, conflict=str(error))
+    trained = stored.aside == Judgment.Aside.TRAINING and stored.outcome in pages.ANSWERS
     if not request.htmx and not request.headers.get("X-Outbox"):
+        if trained:
+            return redirect("work:explained", annotator.project.slug, stored.uuid)
         return redirect("work:judge", annotator.project.slug)
-    counts = stored.outcome in pages.ANSWERS and posted.correcting is None
+    if trained:
+        return HttpResponse(_explained(request, annotator, stored))
+    counts = stored.outcome in ANSWERS and posted.correcting is None
     day = pages.next_day(_first(values, "day")) if counts else None
     desk = pages.next_desk(
         annotator,
@@ -170,6 +159,25 @@ def submit_answer(request: HttpRequest, annotator: Annotator) -> HttpResponse:
     return HttpResponse(desk)
 
 
+def _explained(request: HttpRequest, annotator: Annotator, judgment: Judgment) -> str:
+    return pages.explanation_desk(
+        judgment, annotator, csrf_token=get_token(request), day=pages.day_now(annotator)
+    )
+
+
+@require_GET
+@annotators_only
+def explained(request: HttpRequest, annotator: Annotator, uuid: uuids.UUID) -> HttpResponse:
+    """What is expected of a training item that the person has answered, and why."""
+    judgment = get_object_or_404(
+        Judgment.objects.select_related("item"),
+        uuid=uuid,
+        annotator=annotator,
+        aside=Judgment.Aside.TRAINING,
+    )
+    return _page(request, annotator, _explained(request, annotator, judgment))
+
+
 @require_POST
 @annotators_only
 def save_draft(request: HttpRequest, annotator: Annotator) -> HttpResponse:
@@ -178,13 +186,18 @@ def save_draft(request: HttpRequest, annotator: Annotator) -> HttpResponse:
     try:
         posted = _posted(annotator, values)
         if posted.assignment is None:
-            return HttpResponse("A correction keeps no draft.", status=400)
+            return HttpResponse(_("A correction keeps no draft."), status=400)
         draft = forms.draft_of(posted.definition, values, posted.item.n_responses)
     except InvalidAnswer as error:
         return HttpResponse(error.errors[0].message, status=400)
-    if not queue.extend(assignment_id=posted.assignment.pk, annotator=annotator, draft=draft):
-        return HttpResponse("The time for this item ran out; you can still submit it.", status=409)
-    return HttpResponse(status=204)
+    kept = drafts.keep(assignment_id=posted.assignment.pk, annotator=annotator, draft=draft)
+    if kept is None:
+        return HttpResponse(_("You have answered this item already; no draft of it is kept."), status=409)
+    headers = {"X-Drafted": str(drafts.stamp(kept.at))}
+    if not kept.live:
+        text = _("The time for this item ran out; you can still submit it. The draft is kept.")
+        return HttpResponse(text, status=409, headers=headers)
+    return HttpResponse(status=204, headers=headers)
 
 
 @require_GET
@@ -201,10 +214,17 @@ def history(request: HttpRequest, annotator: Annotator) -> HttpResponse:
             "judgment": judgment,
             "prompt": pages.first_words(judgment.item.prompt),
             "editable": pages.may_correct(judgment, annotator.project),
+            "replaced": not pages.is_latest(judgment),
         }
         for judgment in page.rows
     ]
-    context = {"project": annotator.project, "annotator": annotator, "rows": rows, "page": page}
+    context = {
+        "project": annotator.project,
+        "annotator": annotator,
+        "rows": rows,
+        "page": page,
+        "total": pages.judged_in_all(annotator),
+    }
     return render(request, "judging/history.html", context)
 
 
@@ -219,6 +239,25 @@ def correct(request: HttpRequest, annotator: Annotator, uuid: uuids.UUID) -> Htt
     return _page(request, annotator, desk)
 
 
+@require_GET
+@annotators_only
+def response_text(request: HttpRequest, annotator: Annotator) -> HttpResponse:
+    """A response of the item the person has before them, as it was written: a rewrite starts from it."""
+    values = dict(request.GET.lists())
+    try:
+        place = _number(values, "place")
+        if _first(values, "judgment"):
+            mine = get_object_or_404(Judgment, uuid=_uuid(values, "judgment"), annotator=annotator)
+        else:
+            mine = pages.LEASE_OF.first(pk=_number(values, "assignment"), annotator=annotator.pk)
+    except InvalidAnswer:
+        raise Http404("No such response.") from None
+    if mine is None or place >= len(mine.presented_order):
+        raise Http404("No such response.")
+    response = get_object_or_404(Response, item_id=mine.item_id, index=int(mine.presented_order[place]))
+    return HttpResponse((response.redacted or response.text), content_type="text/plain; charset=utf-8")
+
+
 # --- Parsing ------------------------------------------------------------------------------------------------
 
 
@@ -229,7 +268,7 @@ def _first(values: forms.Values, key: str) -> str:
 def _number(values: forms.Values, key: str) -> int:
     text = _first(values, key)
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidAnswer([FieldError(key, "This page is incomplete. Reload it; your draft is kept.")])
+        raise InvalidAnswer([FieldError(key, _("This page is incomplete. Reload it; your draft is kept."))])
     return int(text)
 
 
@@ -238,7 +277,7 @@ def _uuid(values: forms.Values, key: str) -> uuids.UUID:
         return uuids.UUID(_first(values, key))
     except ValueError:
         raise InvalidAnswer(
-            [FieldError(key, "This page's id is not valid. Reload it; your draft is kept.")]
+            [FieldError(key, _("This page's id is not valid. Reload it; your draft is kept."))]
         ) from None
 
 
@@ -256,14 +295,16 @@ def _posted(annotator: Annotator, values: forms.Values) -> SimpleNamespace:
             .first()
         )
         if correcting is None:
-            raise InvalidAnswer([FieldError("supersedes", "There is no such judgment of yours to correct.")])
+            raise InvalidAnswer(
+                [FieldError("supersedes", _("There is no such judgment of yours to correct."))]
+            )
         item, schema_id = correcting.item, correcting.schema_id
         order = correcting.presented_order or "".join(str(i) for i in range(item.n_responses))
     else:
         assignment = pages.LEASE_OF.first(pk=_number(values, "assignment"), annotator=annotator.pk)
         if assignment is None:
             raise InvalidAnswer(
-                [FieldError("assignment", "This item is not assigned to you. Reload the page.")]
+                [FieldError("assignment", _("This item is not assigned to you. Reload the page."))]
             )
         item, order = assignment.item, assignment.presented_order
         schema_id = _number(values, "schema")
@@ -272,7 +313,9 @@ def _posted(annotator: Annotator, values: forms.Values) -> SimpleNamespace:
     except TaskSchema.DoesNotExist:
         schema = None
     if schema is None or schema.project_id != annotator.project_id:
-        raise InvalidAnswer([FieldError("schema", "This project asks no such questions. Reload the page.")])
+        raise InvalidAnswer(
+            [FieldError("schema", _("This project asks no such questions. Reload the page."))]
+        )
     return SimpleNamespace(
         uuid=uuid,
         item=item,
@@ -291,11 +334,13 @@ def _check_window(posted: SimpleNamespace, annotator: Annotator) -> None:
         return
     if Judgment.objects.filter(uuid=posted.uuid).exists():
         return
-    if before.is_current:
+    if pages.is_latest(before):
         raise Conflict(
-            f"Judgments can be changed for {annotator.project.edit_minutes} minutes; that is over."
+            _("Judgments can be changed for {n} minutes; that is over.").format(
+                n=annotator.project.edit_minutes
+            )
         )
-    raise Conflict("A later answer of yours replaced this one already.")
+    raise Conflict(_("A later answer of yours replaced this one already."))
 
 
 def _guideline_seen(annotator: Annotator, latest: pages.GuidelineState, values: forms.Values) -> int | None:
@@ -307,6 +352,15 @@ def _guideline_seen(annotator: Annotator, latest: pages.GuidelineState, values: 
     if given.isascii() and given.isdigit() and len(given) <= 18:
         seen = seen.filter(guideline_id=int(given))
     return seen.values_list("guideline_id", flat=True).first()
+
+
+def _criteria_seen(annotator: Annotator, values: forms.Values) -> int | None:
+    """The release of the criteria that stood on the page; None where none did."""
+    given = _first(values, "criteria")
+    if not (given.isascii() and given.isdigit() and len(given) <= 18):
+        return None
+    releases = CriteriaRelease.objects.filter(project=annotator.project_id, pk=int(given))
+    return releases.values_list("pk", flat=True).first()
 
 
 def _again(
@@ -332,6 +386,7 @@ def _again(
         assignment=posted.assignment,
         correcting=posted.correcting,
         guideline=guideline,
+        criteria=arms.criteria_for(annotator) if posted.assignment else None,
         conflict=conflict,
     )
     return _page(request, annotator, desk, status)

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotations.items.models import Item
-from annotations.items.routes import RouteSetting, open_slots_expression, set_routes
+from annotations.items.routes import RouteSetting, set_routes, slots_expressions
 from app.accounts import audit
 from app.accounts.models import User
 
@@ -32,9 +32,9 @@ def set_withdrawn(*, item: Item, withdrawn: bool, actor: User) -> Item:
         item = locks.lock_item(item.pk)
         if (item.withdrawn_at is not None) == withdrawn:
             return item
-        item.withdrawn_at = timezone.now() if withdrawn else None
-        item.save(update_fields=["withdrawn_at"])
-        Item.objects.filter(pk=item.pk).update(open_slots=open_slots_expression())
+        item.withdrawn_at, item.withdrawn_for = timezone.now() if withdrawn else None, ""
+        item.save(update_fields=["withdrawn_at", "withdrawn_for"])
+        Item.objects.filter(pk=item.pk).update(**slots_expressions())
         audit.record(
             actor=actor,
             action="item.withdrawn" if withdrawn else "item.restored",
@@ -43,9 +43,9 @@ def set_withdrawn(*, item: Item, withdrawn: bool, actor: User) -> Item:
             item=item.pk,
         )
     if withdrawn:
-        leases = Assignment.objects.filter(item=item, state=Assignment.State.LEASED)
-        for lease in leases.select_related("annotator"):
-            queue.release(assignment_id=lease.pk, annotator=lease.annotator)
+        live = [Assignment.State.LEASED, Assignment.State.RESERVED]
+        for lease in Assignment.objects.filter(item=item, state__in=live).select_related("annotator"):
+            queue.release(assignment_id=lease.pk, annotator=lease.annotator, for_good=True)
     item.refresh_from_db()
     return item
 

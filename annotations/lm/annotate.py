@@ -1,9 +1,9 @@
-"""Run an LM annotator over the items it has not judged."""
+"""Which items an annotator has not judged, and the offline baselines, which judge them without any model."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -28,11 +28,26 @@ class CannotAnnotate(Exception):
 def unjudged(project: Project, annotator: Annotator):
     """Items with two or more responses that this annotator has no current judgment of, by id."""
     mine = Judgment.objects.filter(item=OuterRef("pk"), annotator=annotator, is_current=True)
-    return (
-        Item.objects.filter(project=project, withdrawn_at__isnull=True, n_responses__gte=2)
-        .filter(~Exists(mine))
-        .order_by("pk")
+    return judgeable(project).filter(~Exists(mine)).order_by("pk")
+
+
+def judgeable(project: Project, least_responses: int = 2):
+    """Items that models may judge: data, not withdrawn, with enough responses."""
+    return Item.objects.filter(
+        project=project,
+        purpose=Item.Purpose.DATA,
+        withdrawn_at__isnull=True,
+        n_responses__gte=least_responses,
     )
+
+
+def texts_shown(items: Iterable[Item | int]) -> dict[int, list[str]]:
+    """The items' response texts in canonical order as they are shown, with covered what names a model."""
+    texts: dict[int, list[str]] = {}
+    rows = Response.objects.filter(item__in=list(items)).order_by("item_id", "index")
+    for item_id, text, redacted in rows.values_list("item_id", "text", "redacted"):
+        texts.setdefault(item_id, []).append(redacted or text)
+    return texts
 
 
 def schema_for(project: Project) -> TaskSchema:
@@ -52,11 +67,11 @@ def schema_for(project: Project) -> TaskSchema:
 
 def check_can_run(detail: LMAnnotator) -> None:
     """Raise CannotAnnotate unless this annotator can judge new items here."""
-    if not detail.is_baseline:
+    if detail.backend == LMAnnotator.Backend.IMPORTED:
         raise CannotAnnotate(
             f"{detail.annotator.name} has imported judgments only: no endpoint is known that could judge more."
         )
-    if detail.rule not in baseline.NAMES:
+    if detail.is_baseline and detail.rule not in baseline.NAMES:
         raise CannotAnnotate(f"{detail.rule!r}: no such baseline rule.")
     if detail.annotator.status != Annotator.Status.ACTIVE:
         raise CannotAnnotate(f"{detail.annotator.name} is {detail.annotator.get_status_display().lower()}.")
@@ -89,13 +104,7 @@ def annotate(
         if not ids:
             break
         last = ids[-1]
-        texts: dict[int, list[str]] = {}
-        for item_id, text in (
-            Response.objects.filter(item_id__in=ids, index__lt=2)
-            .order_by("item_id", "index")
-            .values_list("item_id", "text")
-        ):
-            texts.setdefault(item_id, []).append(text)
+        texts = texts_shown(ids)
         for start in range(0, len(ids), WRITE):
             with transaction.atomic():
                 for item_id in ids[start : start + WRITE]:

@@ -35,7 +35,11 @@ def ensure_details(project: Project) -> int:
 def lm_annotators(project: Project) -> list[LMAnnotator]:
     """The project's LM annotators, baselines last, else by name; details are made where they lack."""
     ensure_details(project)
-    rows = LMAnnotator.objects.filter(annotator__project=project).select_related("annotator")
+    rows = (
+        LMAnnotator.objects.filter(annotator__project=project)
+        .exclude(backend=LMAnnotator.Backend.CRITERIA)
+        .select_related("annotator")
+    )
     return sorted(rows, key=lambda row: (row.is_baseline, row.annotator.name.lower()))
 
 
@@ -71,6 +75,7 @@ def find(project: Project, name: str) -> LMAnnotator | None:
     ensure_details(project)
     return (
         LMAnnotator.objects.filter(annotator__project=project, annotator__name=name)
+        .exclude(backend=LMAnnotator.Backend.CRITERIA)
         .select_related("annotator")
         .first()
     )

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
 from django.core.cache import cache
 from django.db.models import Count, Sum
+from django.db.models.functions import Length
 
+from annotations.analysis.majority import majority
+from annotations.items.models import Response
 from annotations.judging.models import Judgment, LMCall
 from annotations.projects.models import Project
 from app.ledger.models import MICROS
 
-from . import registry, verdicts
+from . import registry, scanner, verdicts
 from . import statistics as st
 from .models import LMAnnotator
 
@@ -31,6 +35,19 @@ class Report:
     calls: int
     priced_calls: int
     cost_micros: int
+    lengths: st.LengthTally
+
+    @property
+    def cost_words(self) -> str:
+        """The cost without zeros at its end."""
+        return f"{self.cost.normalize():f}"
+
+    @property
+    def cost_per_item(self) -> str:
+        """What one judged item cost, empty where nothing is priced."""
+        if not self.priced_calls or not self.tally.judged:
+            return ""
+        return f"{(self.cost / self.tally.judged).quantize(Decimal('0.000001')).normalize():f}"
 
     @property
     def annotator(self):
@@ -63,36 +80,55 @@ def reports(project: Project) -> list[Report]:
     key = f"lm-reports:{project.pk}:{project.schema_id}:{latest}:{who}"
     found = cache.get(key)
     if found is None:
-        found = (_tallies(project, ids), _first_shown(project, ids), _calls(project, ids))
+        found = (*_tallies(project, ids), _first_shown(project, ids), _calls(project, ids))
         cache.set(key, found, KEEP_SECONDS)
-    tallies, sides, calls = found
+    tallies, lengths, sides, calls = found
     return [
         Report(
             detail,
             tallies.get(detail.annotator_id, st.Tally()),
             sides.get(detail.annotator_id),
             *calls.get(detail.annotator_id, (0, 0, 0)),
+            lengths=lengths.get(detail.annotator_id, st.LengthTally()),
         )
         for detail in details
     ]
 
 
-def _tallies(project: Project, ids: list[int]) -> dict[int, st.Tally]:
+def _tallies(project: Project, ids: list[int]) -> tuple[dict[int, st.Tally], dict[int, st.LengthTally]]:
     tallies = {pk: st.Tally() for pk in ids}
+    lengths = {pk: st.LengthTally() for pk in ids}
     aspect = verdicts.main_aspect(project)
     if aspect is None or not ids:
-        return tallies
+        return tallies, lengths
     for batch in verdicts.iter_verdicts(project, aspect=aspect, annotators=ids):
-        people = st.majority(batch.place[batch.human], batch.verdict[batch.human], len(batch.item_ids))
+        people = majority(batch.place[batch.human], batch.verdict[batch.human], len(batch.item_ids))
+        longer = _longer(batch)
         for pk, tally in tallies.items():
             mine = (batch.annotator == pk) & ~batch.human
-            tally.add(
-                batch.verdict[mine],
-                people[batch.place[mine]],
-                batch.probability[mine],
-                batch.consistent[mine],
-            )
-    return tallies
+            place = batch.place[mine]
+            tally.add(batch.verdict[mine], people[place], batch.probability[mine], batch.consistent[mine])
+            lengths[pk].add(batch.verdict[mine], people[place], longer[place])
+    return tallies, lengths
+
+
+def _longer(batch: verdicts.Verdicts) -> np.ndarray:
+    """Which of the first two responses is longer, -1, 0 or 1 per item; 0 where no model judged."""
+    longer = np.zeros(len(batch.item_ids), dtype=np.int8)
+    judged = np.unique(batch.item_ids[batch.place[~batch.human]])
+    for start in range(0, len(judged), 500):
+        rows = (
+            Response.objects.filter(item_id__in=judged[start : start + 500].tolist(), index__lt=2)
+            .annotate(characters=Length("text"))
+            .values_list("item_id", "index", "characters")
+        )
+        sizes: dict[int, dict[int, int]] = {}
+        for item, index, characters in rows:
+            sizes.setdefault(item, {})[index] = characters
+        for item, both in sizes.items():
+            if len(both) == 2:
+                longer[np.searchsorted(batch.item_ids, item)] = np.sign(both[1] - both[0])
+    return longer
 
 
 def _first_shown(project: Project, ids: list[int]) -> dict[int, dict | None]:
@@ -156,3 +192,12 @@ def best(rows: list[Report]) -> Report | None:
 def column_totals(tally: st.Tally) -> list[int]:
     """Items per verdict of the model, over the items people judged too."""
     return [int(n) for n in np.sum(tally.confusion, axis=0)]
+
+
+def scanned(annotator) -> list[tuple[str, int]]:
+    """What the scan found in the responses this annotator judged: (words, items), the most frequent first."""
+    counts: Counter[str] = Counter()
+    rows = Judgment.objects.filter(annotator=annotator, is_current=True, meta__has_key="injection")
+    for found in rows.values_list("meta__injection", flat=True).iterator(chunk_size=2000):
+        counts.update(name for name in found or [] if name in scanner.WORDS)
+    return [(scanner.WORDS[name], n) for name, n in counts.most_common()]

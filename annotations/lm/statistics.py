@@ -11,53 +11,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-FIRST, TIE, SECOND, NONE = -1, 0, 1, 9
+from annotations.analysis.majority import FIRST, NONE, SECOND
+from annotations.judging.intervals import Z95, wilson
+
 WORDS = ("First better", "Tie", "Second better")
-Z95 = 1.959963984540054
 BINS = 10
-
-
-def wilson(successes: int, n: int) -> dict | None:
-    """Share `successes / n` with Wilson's score interval at 95 % (Wilson 1927); None where n is 0."""
-    if n < 1:
-        return None
-    share, z2 = successes / n, Z95 * Z95
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return {
-        "value": share,
-        "lo": 0.0 if successes == 0 else max(0.0, centre - half),
-        "hi": 1.0 if successes == n else min(1.0, centre + half),
-        "n": n,
-    }
-
-
-def majority(place: np.ndarray, verdict: np.ndarray, n_items: int) -> np.ndarray:
-    """Each item's most frequent verdict among people, int8[n_items]; `NONE` where nobody gave one.
-
-    `place` int[m] says which item each of the `verdict` int8[m] belongs to. A draw between verdicts is a tie.
-    """
-    counts = votes(place, verdict, n_items)
-    top = counts.max(axis=1, initial=0)
-    alone = (counts == top[:, None]).sum(axis=1) == 1
-    result = np.where(alone, counts.argmax(axis=1) - 1, TIE).astype(np.int8)
-    result[top == 0] = NONE
-    return result
-
-
-def votes(place: np.ndarray, verdict: np.ndarray, n_items: int) -> np.ndarray:
-    """Votes per item for first, tie and second: int64[n_items, 3]; `NONE` counts for nothing."""
-    given = verdict != NONE
-    cell = place[given].astype(np.int64) * 3 + (verdict[given].astype(np.int64) + 1)
-    return np.bincount(cell, minlength=3 * n_items).reshape(n_items, 3)
-
-
-def entropy(counts: np.ndarray) -> np.ndarray:
-    """Normalised vote entropy per row of int[n, 3], in [0, 1]: 0 all agree, 1 an even split; 0 without votes."""
-    total = counts.sum(axis=1, keepdims=True)
-    share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
-    logs = np.log(share, out=np.zeros(counts.shape), where=share > 0)
-    return np.clip(-(share * logs).sum(axis=1) / math.log(3), 0.0, 1.0)
 
 
 @dataclass
@@ -121,6 +79,53 @@ class Tally:
             for i in range(BINS)
             if self.bin_n[i]
         ]
+
+
+@dataclass
+class LengthTally:
+    """How often the longer response wins, for a model and for people on the same items.
+
+    Only the difference is bias: longer responses may well be better, and people say how much.
+    """
+
+    model_n: int = 0
+    model_longer: int = 0
+    both_n: int = 0
+    people_longer: int = 0
+    shared_longer: int = 0
+    differ: int = 0
+
+    def add(self, verdict: np.ndarray, people: np.ndarray, longer: np.ndarray) -> None:
+        """Count one batch: verdicts int8[n], people's majorities int8[n], and which response is longer: -1, 0, 1."""
+        told = np.isin(verdict, (FIRST, SECOND)) & (longer != 0)
+        self.model_n += int(told.sum())
+        self.model_longer += int((verdict[told] == longer[told]).sum())
+        both = told & np.isin(people, (FIRST, SECOND))
+        model, human = verdict[both] == longer[both], people[both] == longer[both]
+        self.both_n += int(both.sum())
+        self.shared_longer += int(model.sum())
+        self.people_longer += int(human.sum())
+        self.differ += int((model != human).sum())
+
+    @property
+    def model(self) -> dict | None:
+        """Share of the model's decided verdicts that prefer the longer response."""
+        return wilson(self.model_longer, self.model_n)
+
+    @property
+    def people(self) -> dict | None:
+        """The same of people, where both decided."""
+        return wilson(self.people_longer, self.both_n)
+
+    @property
+    def bias(self) -> dict | None:
+        """Model minus people on the items both decided, paired, with the normal interval; None below two items."""
+        n = self.both_n
+        if n < 2:
+            return None
+        mean = (self.shared_longer - self.people_longer) / n
+        half = Z95 * math.sqrt(max(0.0, self.differ / n - mean * mean) / (n - 1))
+        return {"value": mean, "lo": max(-1.0, mean - half), "hi": min(1.0, mean + half), "n": n}
 
 
 def first_shown(calls: dict[int, dict[str, str]]) -> dict | None:

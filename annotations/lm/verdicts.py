@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from django.db.models import FilteredRelation, Q, QuerySet
 
+from annotations.analysis.majority import TIE
 from annotations.items.models import Item
 from annotations.judging.models import Judgment
 from annotations.projects import schemas
@@ -61,7 +62,7 @@ def iter_verdicts(
     grow with the project. Only the comparison of the first two responses in `aspect` is read.
     """
     narrowed = items is not None
-    items = Item.objects.filter(project=project) if items is None else items
+    items = Item.objects.filter(project=project, purpose=Item.Purpose.DATA) if items is None else items
     items = items.filter(withdrawn_at__isnull=True).order_by("pk")
     who = Q(annotator_id__in=list(annotators))
     if humans:
@@ -109,7 +110,7 @@ def _read(project: Project, aspect: str, who: Q, ids: np.ndarray, narrowed: bool
         if preference is not None:
             verdict = st.FIRST if preference < 0 else st.SECOND
         elif tie is not None:
-            verdict = st.TIE
+            verdict = TIE
         elif outcome == Judgment.Outcome.CANNOT_JUDGE:
             verdict = st.NONE
         else:

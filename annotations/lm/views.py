@@ -12,14 +12,15 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from annotations.judging.models import Judgment
-from annotations.projects.access import project_for
-from app.jobs import runner
+from annotations.projects import rules
+from annotations.projects.access import project_for, require
 from app.jobs.models import Job
 from app.web import plots
 from app.web.paging import BadCursorError, keyset_page
 
-from . import annotate, baseline, registry, report
-from .models import LMAnnotator
+from . import annotate, baseline, canaries, configure, endpoints, registry, report, runs
+from .forms import RunForm
+from .models import Failure, LMAnnotator
 
 
 @login_required
@@ -40,6 +41,7 @@ def lm_list(request: HttpRequest, slug: str) -> HttpResponse:
             "best": report.best(rows),
             "models": sum(not row.detail.is_baseline for row in rows),
             "plot": _agreement_plot(rows),
+            "can_add": endpoints.usable(project).exists(),
             "has_baseline": any(row.detail.is_baseline for row in rows),
             "baseline_name": baseline.NAMES[baseline.LONGER_WINS],
             "running": _live_jobs(project.slug),
@@ -69,7 +71,8 @@ def lm_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         .exclude(reason="")
         .aggregate(mean=Avg(Length("reason")))["mean"]
     )
-    can_run = found.detail.is_baseline
+    detail = runs.find(found.detail.pk, project)
+    live = _live_jobs(project.slug, found.annotator.pk)
     return render(
         request,
         "lm/detail.html",
@@ -84,11 +87,32 @@ def lm_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             "column_totals": report.column_totals(found.tally),
             "calibration": _calibration_plot(found),
             "reason_length": reason,
-            "left": annotate.unjudged(project, found.annotator).count() if can_run else 0,
+            "left": annotate.unjudged(project, found.annotator).count() if detail.is_baseline else 0,
             "page": page,
-            "running": _live_jobs(project.slug, found.annotator.pk),
+            "running": live,
+            **(_asking(detail, bool(live)) if detail.asks else {}),
         },
     )
+
+
+def _asking(detail: LMAnnotator, is_running: bool) -> dict:
+    """What the page shows of an annotator that asks a model: its frozen parts, the next run, failures, canaries."""
+    rates = canaries.rates(detail)
+    return {
+        "asks": detail,
+        "parameters": configure.parameters_of(detail),
+        "changed": configure.changed_since(detail),
+        "estimate": None if is_running else runs.estimate(detail),
+        "run_form": RunForm(),
+        "unread": runs.unread(detail).count(),
+        "failures": Failure.objects.filter(annotator=detail.annotator)
+        .select_related("item")
+        .order_by("item_id")[:50],
+        "n_failures": Failure.objects.filter(annotator=detail.annotator).count(),
+        "canaries": rates,
+        "flips": canaries.overall(rates),
+        "scanned": report.scanned(detail.annotator),
+    }
 
 
 @login_required
@@ -105,35 +129,52 @@ def baseline_add(request: HttpRequest, slug: str) -> HttpResponse:
 def lm_run(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Start this annotator on the items it has not judged."""
     project = project_for(request, slug)
-    detail = LMAnnotator.objects.select_related("annotator").filter(pk=pk, annotator__project=project).first()
-    if detail is None:
-        raise Http404("No such annotator.")
-    return _start(request, project, detail)
+    detail = _find(project, pk)
+    form = RunForm(request.POST)
+    if not form.is_valid():
+        for field, errors in form.errors.items():
+            messages.error(request, f"{form.fields[field].label}: {errors[0]}")
+        return redirect("lm:detail", slug, pk)
+    return _start(request, project, detail, limit=form.cleaned_data["limit"], cap=form.cleaned_data["cap"])
 
 
-def _start(request: HttpRequest, project, detail: LMAnnotator) -> HttpResponse:
-    back = reverse("lm:detail", args=[project.slug, detail.pk])
+@login_required
+@require_POST
+def lm_canaries(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Ask this annotator about tampered items."""
+    project = project_for(request, slug)
+    require(project, rules.of(project).budget.runs_by, "Running models")
+    detail = _find(project, pk)
+    back = reverse("lm:detail", args=[slug, pk])
     try:
-        annotate.check_can_run(detail)
-        annotate.schema_for(project)
+        canaries.start(detail=detail, actor=request.user, result_url=back)
     except annotate.CannotAnnotate as error:
         messages.error(request, str(error))
-        return redirect(back)
-    if not _live_jobs(project.slug, detail.annotator_id):
-        runner.start(
-            kind="lm.annotate",
-            title=f"{detail.annotator.name}: judge the items left",
-            args={"annotator_id": detail.annotator_id},
-            scope=project.slug,
-            actor=request.user,
-            result_url=back,
-        )
+    return redirect(back)
+
+
+def _find(project, pk: int) -> LMAnnotator:
+    detail = runs.find(pk, project)
+    if detail is None:
+        raise Http404("No such annotator.")
+    return detail
+
+
+def _start(request: HttpRequest, project, detail: LMAnnotator, **bounds) -> HttpResponse:
+    require(project, rules.of(project).budget.runs_by, "Running models")
+    back = reverse("lm:detail", args=[project.slug, detail.pk])
+    try:
+        runs.start(detail=detail, actor=request.user, result_url=back, **bounds)
+    except runs.AlreadyRunning:
+        pass  # the page shows the run
+    except annotate.CannotAnnotate as error:
+        messages.error(request, str(error))
     return redirect(back)
 
 
 def _live_jobs(slug: str, annotator_id: int | None = None) -> list[Job]:
     jobs = Job.objects.filter(
-        scope=slug, kind="lm.annotate", state__in=[Job.State.QUEUED, Job.State.RUNNING]
+        scope=slug, kind__in=[runs.KIND, canaries.KIND], state__in=[Job.State.QUEUED, Job.State.RUNNING]
     ).order_by("-created_at")[:20]
     return [job for job in jobs if annotator_id is None or job.args.get("annotator_id") == annotator_id]
 

@@ -43,6 +43,15 @@ def project_for(request: HttpRequest, slug: str, *, at_least: str = Membership.R
     return project
 
 
+def require(project: Project, at_least: str, what: str) -> None:
+    """Raise PermissionDenied (403) unless the member's role is `at_least` this; `what` says what for.
+
+    For what a project's own rules keep to owners, such as committing money. `project.role` is set.
+    """
+    if RANK[project.role] < RANK[at_least]:
+        raise PermissionDenied(f"{what} is kept to {at_least}s in this project; your role is {project.role}.")
+
+
 def projects_of(user):
     """Projects the person is a member of; all of them for site admins."""
     if user.is_staff:
@@ -52,10 +61,21 @@ def projects_of(user):
 
 _MEMBERS_ANNOTATOR = Prepared(
     lambda slug, user: Annotator.objects.select_related("project").filter(
-        project__slug=slug, user_id=user, project__memberships__user_id=user
+        project__slug=slug,
+        project__deleted_at=None,
+        user_id=user,
+        project__memberships__user_id=user,
     )[:1],
     slug=str,
 )
+
+
+def only_judges(user) -> bool:
+    """Whether the person belongs to projects and is an annotator in each: there is nothing for them to run."""
+    if user.is_staff:
+        return False
+    roles = Membership.objects.filter(user=user, project__deleted_at=None).order_by()
+    return set(roles.values_list("role", flat=True).distinct()) == {Membership.Role.ANNOTATOR}
 
 
 def annotator_for(user, slug: str) -> Annotator:
@@ -66,16 +86,19 @@ def annotator_for(user, slug: str) -> Annotator:
     known = _MEMBERS_ANNOTATOR.first(slug=slug, user=user.pk)
     if known is not None:
         return known
-    membership = Membership.objects.select_related("project").filter(project__slug=slug, user=user).first()
+    memberships = Membership.objects.select_related("project")
+    membership = memberships.filter(project__slug=slug, project__deleted_at=None, user=user).first()
     if membership is None:
         raise Http404("No such project.")
+    return reviewer_for(user, membership.project)
+
+
+def reviewer_for(user, project: Project) -> Annotator:
+    """The person's Annotator in the project, made if there is none; the caller has checked their role."""
     annotator, _ = Annotator.objects.get_or_create(
-        project=membership.project,
+        project=project,
         user=user,
-        defaults={
-            "kind": Annotator.Kind.HUMAN,
-            "name": _free_name(membership.project, user.username),
-        },
+        defaults={"kind": Annotator.Kind.HUMAN, "name": _free_name(project, user.username)},
     )
     return annotator
 
@@ -96,7 +119,7 @@ def _free_name(project: Project, wish: str) -> str:
 def job_scopes(user) -> list[str]:
     """Slugs of the projects whose jobs the person may see: all but those where they only annotate."""
     return list(
-        Membership.objects.filter(user=user)
+        Membership.objects.filter(user=user, project__deleted_at=None)
         .exclude(role=Membership.Role.ANNOTATOR)
         .values_list("project__slug", flat=True)
     )

@@ -10,7 +10,19 @@ class ProjectAdmin(admin.ModelAdmin):
     list_display = ("name", "slug", "status", "overlap", "created_at")
     list_filter = ("status",)
     search_fields = ("name", "slug")
-    readonly_fields = ("account_id", "queue_epoch", "schema", "seed", "created_by")
+    readonly_fields = (
+        "account_id",
+        "queue_epoch",
+        "schema",
+        "seed",
+        "created_by",
+        "archived_at",
+        "deleted_at",
+    )
+
+    def has_delete_permission(self, request, obj=None) -> bool:
+        """Projects are deleted from their settings, where it can be undone."""
+        return False
 
 
 @admin.register(Membership)

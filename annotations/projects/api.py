@@ -8,7 +8,6 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from pydantic import ValidationError as DefinitionError
 from rest_framework.response import Response
 
 from app.web.api import (
@@ -26,13 +25,22 @@ from app.web.api import (
 )
 from app.web.problems import Problem
 
+from . import design, designs, lifecycle
 from .access import annotator_for, project_for, projects_of
+from .design_api import definition_errors
 from .models import Acknowledgement, Annotator, Guideline, Membership
 from .presets import PRESETS
-from .serializers import GuidelineResource, NewProject, ProjectResource, ProjectSummary
+from .serializers import (
+    DeletedProject,
+    GuidelineResource,
+    NewProject,
+    ProjectChange,
+    ProjectResource,
+    ProjectSummary,
+)
 from .setup import create_project
 
-ANNOTATOR = Membership.Role.ANNOTATOR
+ANNOTATOR, OWNER = Membership.Role.ANNOTATOR, Membership.Role.OWNER
 MADE = OpenApiParameter("Location", str, OpenApiParameter.HEADER, description="Its address.", response=[201])
 
 
@@ -71,25 +79,16 @@ class Projects(ApiView):
         values = parse(NewProject, request.data)
         definition = values.pop("definition") if "definition" in values else PRESETS[values.pop("preset")]
         try:
-            project = create_project(owner=request.user, definition=definition, **values)
-        except DefinitionError as error:
-            raise invalid(_definition_errors(error)) from None
+            checked = designs.check(definition).model_dump(mode="json")
+            project = create_project(owner=request.user, definition=checked, **values)
+        except designs.DesignError as error:
+            raise invalid(definition_errors(error)) from None
         except IntegrityError:
             raise Problem(
                 409, "The slug is taken", "Another project has this slug; choose another one."
             ) from None
         data = ProjectResource(project, context={"roles": roles_of(request.user)}).data
         return Response(data, status=201, headers={"Location": reverse("api:project", args=[project.slug])})
-
-
-def _definition_errors(error: DefinitionError) -> list[dict]:
-    return [
-        {
-            "field": ".".join(["definition", *(str(part) for part in each["loc"])]),
-            "message": each["msg"].removeprefix("Value error, "),
-        }
-        for each in error.errors(include_url=False, include_input=False)[:50]
-    ]
 
 
 class ProjectDetail(ApiView):
@@ -102,6 +101,53 @@ class ProjectDetail(ApiView):
     def get(self, request, slug):
         project = project_for(request, slug, at_least=ANNOTATOR)
         return one(request, ProjectResource, project, roles={project.pk: project.role})
+
+    @extend_schema(
+        tags=["projects"], summary="Change a project's settings", request=ProjectChange, parameters=[SLUG],
+        operation_id="projects_update", responses=ProjectResource,
+    )  # fmt: skip
+    def patch(self, request, slug):
+        """For owners. `status` archived ends the work and keeps everything readable."""
+        project = project_for(request, slug, at_least=OWNER)
+        body = parse(ProjectChange, request.data)
+        values = {name: body.get(name, getattr(project, name)) for name in design.SETTINGS}
+        design.change_settings(project=project, values=values, cap=None, actor=request.user)
+        return Response(ProjectResource(project, context={"roles": {project.pk: project.role}}).data)
+
+    @extend_schema(
+        tags=["projects"], summary="Delete a project", parameters=[SLUG], operation_id="projects_delete",
+        responses=DeletedProject,
+    )  # fmt: skip
+    def delete(self, request, slug):
+        """For owners. It is hidden from everybody at once and can be restored for 30 days; then it is gone."""
+        project = project_for(request, slug, at_least=OWNER)
+        return Response(DeletedProject(lifecycle.delete_project(project=project, actor=request.user)).data)
+
+
+class DeletedProjects(ApiView):
+    """Projects you deleted and may restore."""
+
+    @extend_schema(
+        tags=["projects"], summary="List deleted projects that you may restore", parameters=[PageQuery],
+        operation_id="deleted_projects_list", responses=page_of(DeletedProject),
+    )  # fmt: skip
+    def get(self, request):
+        query = parse_query(PageQuery, request)
+        return many(DeletedProject, lifecycle.deleted_projects(request.user), query, order_by=("-pk",))
+
+
+class ProjectRestore(ApiView):
+    """Bringing a deleted project back."""
+
+    @extend_schema(
+        tags=["projects"], summary="Restore a deleted project", request=None, parameters=[SLUG],
+        operation_id="projects_restore", responses=ProjectResource,
+    )  # fmt: skip
+    def post(self, request, slug):
+        """It comes back archived; set its `status` to go on."""
+        project = get_object_or_404(lifecycle.deleted_projects(request.user), slug=slug)
+        project = lifecycle.restore_project(project=project, actor=request.user)
+        return Response(ProjectResource(project, context={"roles": {project.pk: OWNER}}).data)
 
 
 class Guidelines(ApiView):

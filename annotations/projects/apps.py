@@ -8,7 +8,9 @@ class ProjectsConfig(AppConfig):
 
     def ready(self) -> None:
         from app.jobs.access import register_scopes
+        from app.web import navigation
 
-        from .access import job_scopes
+        from .access import job_scopes, only_judges
 
         register_scopes(job_scopes)
+        navigation.register(only_judges)

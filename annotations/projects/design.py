@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from django.db import transaction
+from django.utils import timezone
 
 from app.accounts import audit
 from app.accounts.models import User
@@ -59,7 +60,9 @@ def change_settings(*, project: Project, values: dict, cap: Decimal | None, acto
     for name in changed:
         setattr(project, name, values[name])
     if changed:
-        project.save(update_fields=changed)
+        if "status" in changed:
+            project.archived_at = timezone.now() if project.status == Project.Status.ARCHIVED else None
+        project.save(update_fields=[*changed, "archived_at"])
     if cap is not None and project.account_id is not None:
         account = Account.objects.get(pk=project.account_id)
         if account.cap != cap:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from decimal import Decimal
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from pydantic import ValidationError as DefinitionError
 
 from app.ledger.models import Account
 
+from . import designs
 from .invitations import LARGEST_BATCH
 from .models import Membership, Project
 from .presets import PRESETS
-from .schemas import Definition, describe_errors
 
 MAX_GUIDELINES = 200_000
 
@@ -56,7 +54,7 @@ class InviteForm(forms.Form):
     role = forms.ChoiceField(
         choices=[
             (Membership.Role.ANNOTATOR, "Annotator: judges items"),
-            (Membership.Role.REVIEWER, "Reviewer: reads everything, changes nothing"),
+            (Membership.Role.REVIEWER, "Reviewer: reads items and judgments, decides reviews"),
             (Membership.Role.RESEARCHER, "Researcher: everything but people"),
             (Membership.Role.OWNER, "Owner: everything"),
         ],
@@ -106,29 +104,40 @@ def _is_email(text: str) -> bool:
 
 
 class DefinitionForm(forms.Form):
-    """A schema definition as JSON; errors name the place in it."""
+    """A design as JSON, pasted or as a file; errors name the place in it."""
 
     definition = forms.CharField(
-        max_length=200_000,
+        required=False,
+        max_length=designs.LONGEST,
         strip=False,
-        label="Definition",
-        widget=forms.Textarea(attrs={"rows": 24, "spellcheck": "false", "class": "mono"}),
+        label="Or paste it",
+        widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false", "class": "mono"}),
+    )
+    file = forms.FileField(
+        required=False,
+        label="A JSON file",
+        widget=forms.FileInput(attrs={"accept": ".json,application/json"}),
     )
 
-    def clean_definition(self) -> dict:
+    def clean(self) -> dict:
+        values = super().clean()
+        text, where = values.get("definition") or "", "definition"
+        if upload := values.get("file"):
+            where = "file"
+            try:
+                text = upload.read(4 * designs.LONGEST + 1).decode()
+            except UnicodeDecodeError:
+                self.add_error("file", "This is not a text in UTF-8.")
+                return values
+        if not text.strip():
+            if "definition" not in self.errors:
+                self.add_error("definition", "Choose a file, or paste a design.")
+            return values
         try:
-            content = json.loads(self.cleaned_data["definition"])
-        except json.JSONDecodeError as error:
-            raise ValidationError(f"Line {error.lineno}, column {error.colno}: {error.msg}.") from None
-        except RecursionError:
-            raise ValidationError("The JSON is nested too deeply.") from None
-        if not isinstance(content, dict):
-            raise ValidationError("Expected a JSON object with a list of questions.")
-        try:
-            self.parsed = Definition.model_validate(content)
-        except DefinitionError as error:
-            raise ValidationError([ValidationError(line) for line in describe_errors(error)[:30]]) from None
-        return content
+            self.parsed = designs.parse(text)
+        except designs.DesignError as error:
+            self.add_error(where, [ValidationError(line) for line in error.lines[:30]])
+        return values
 
 
 class GuidelineForm(forms.Form):
@@ -167,7 +176,7 @@ class SettingsForm(forms.Form):
         min_value=1,
         max_value=50,
         label="People per item",
-        help_text="For items added from now on; a routing plan changes it for those that are here.",
+        help_text="For new items; after a change you are asked about those that are here.",
     )
     lease_minutes = forms.IntegerField(
         min_value=1,
@@ -206,4 +215,4 @@ class SettingsForm(forms.Form):
             self.fields[name].label += f" ({account.currency})"
         used = account.spent + account.held
         if used:
-            self.fields["cap"].help_text += f" {account.spent} spent and {account.held} held so far."
+            self.fields["cap"].help_text += f" {account.spent:.2f} spent and {account.held:.2f} held so far."

@@ -9,13 +9,17 @@ import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext
 
+from app.accounts import languages
 from app.accounts.models import User
 
 from . import setup
 from .models import Membership, Project
 
 LARGEST_BATCH = 50
+NOWHERE = {f"django.core.mail.backends.{name}.EmailBackend" for name in ("console", "dummy")}
 log = structlog.get_logger(__name__)
 
 
@@ -41,9 +45,18 @@ class Invited:
         return sum(link.sent for link in self.links)
 
     @property
+    def no_mail(self) -> bool:
+        return not sends_mail()
+
+    @property
     def to_show(self) -> list[Link]:
         """Links that nobody has received yet."""
         return [link for link in self.links if not link.sent]
+
+
+def sends_mail() -> bool:
+    """Whether e-mails leave this site: without a mail server they only stand on the console."""
+    return settings.EMAIL_BACKEND not in NOWHERE
 
 
 def join_url(token: str) -> str:
@@ -70,15 +83,27 @@ def invite_people(
     return invited
 
 
+def _language_of(email: str) -> str:
+    """The language that who has this address chose here; else that of the site."""
+    known = User.objects.filter(email__iexact=email).values_list("preferences", flat=True).first()
+    chosen = known.get(languages.PREFERENCE) if isinstance(known, dict) else None
+    return chosen if languages.is_known(chosen) else settings.LANGUAGE_CODE
+
+
 def _send(*, email: str, url: str, project: Project, role: str, actor: User) -> bool:
+    if not sends_mail():
+        return False
     name = " ".join(project.name.split())
-    what = "to judge responses" if role == Membership.Role.ANNOTATOR else f"as {role}"
-    body = (
-        f"{actor.shown_name} invites you {what} in “{name}”.\n\n{url}\n\n"
-        f"The link works once, for {setup.INVITATION_DAYS} days.\n"
-    )
+    with translation.override(_language_of(email)):
+        if role == Membership.Role.ANNOTATOR:
+            first = gettext("{who} invites you to judge responses in “{project}”.")
+        else:
+            first = gettext("{who} invites you to “{project}”. Your role will be {role}.")
+        first = first.format(who=actor.shown_name, project=name, role=Membership.Role(role).label)
+        last = gettext("The link works once, for {n} days.").format(n=setup.INVITATION_DAYS)
+        subject = gettext("Invitation to {project}").format(project=name)[:200]
     try:
-        return bool(EmailMessage(subject=f"Invitation to {name}"[:200], body=body, to=[email]).send())
+        return bool(EmailMessage(subject=subject, body=f"{first}\n\n{url}\n\n{last}\n", to=[email]).send())
     except (SMTPException, OSError, ValueError) as error:
         log.warning("invitation.not_sent", project=project.slug, error=str(error))
         return False

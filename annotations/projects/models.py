@@ -7,10 +7,21 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
+
+
+class LiveProjects(models.Manager):
+    """Projects that are not deleted: what every page, command and sweep sees."""
+
+    def get_queryset(self):
+        return super().get_queryset().filter(deleted_at=None)
 
 
 class Project(models.Model):
-    """One collection effort. `account_id` is the ledger account its money comes from."""
+    """One collection effort. `account_id` is the ledger account its money comes from.
+
+    A deleted project is out of `objects` at once and can be brought back for a while; see `lifecycle`.
+    """
 
     class Status(models.TextChoices):
         ACTIVE = "active", "Active"
@@ -46,10 +57,21 @@ class Project(models.Model):
     queue_epoch = models.PositiveIntegerField(
         default=0, help_text="Grows when routes change; resets queue cursors."
     )
+    rules = models.JSONField(
+        default=dict, blank=True, help_text="Limits, gates, pay, entry and arms; see `rules.Rules`."
+    )
+    counts_labels = models.BooleanField(
+        default=False, db_default=False, help_text="There is, or will be in a moment, a cap of human labels."
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    archived_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is archived.")
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is deleted.")
+
+    objects = LiveProjects()
+    everything = models.Manager()  # noqa: DJ012 - ruff takes the manager above for a field
 
     def __str__(self) -> str:
         return self.name
@@ -59,10 +81,10 @@ class Membership(models.Model):
     """A person's role in a project."""
 
     class Role(models.TextChoices):
-        OWNER = "owner", "Owner"
-        RESEARCHER = "researcher", "Researcher"
-        REVIEWER = "reviewer", "Reviewer"
-        ANNOTATOR = "annotator", "Annotator"
+        OWNER = "owner", gettext_lazy("Owner")
+        RESEARCHER = "researcher", gettext_lazy("Researcher")
+        REVIEWER = "reviewer", gettext_lazy("Reviewer")
+        ANNOTATOR = "annotator", gettext_lazy("Annotator")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
@@ -106,6 +128,12 @@ class Annotator(models.Model):
         PAUSED = "paused", "Paused"
         REMOVED = "removed", "Removed"
 
+    class Stage(models.TextChoices):
+        TRAINING = "training", "Training"
+        QUALIFICATION = "qualification", "Qualification test"
+        READY = "ready", "Ready"
+        FAILED = "failed", "Did not qualify"
+
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="annotators")
     kind = models.CharField(max_length=12, choices=Kind.choices)
     name = models.CharField(max_length=200, help_text="Shown to researchers; exports use `pseudonym`.")
@@ -117,12 +145,40 @@ class Annotator(models.Model):
         related_name="annotators",
     )
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.ACTIVE)
+    note = models.CharField(
+        max_length=500, blank=True, help_text="Why the person is paused, in words for the person."
+    )
+    tags = models.JSONField(
+        default=list, blank=True, help_text="Skills, languages and fields of a person: ['de', 'medicine']."
+    )
+    stage = models.CharField(
+        max_length=13,
+        choices=Stage.choices,
+        default=Stage.READY,
+        help_text="Where the person stands before the real work.",
+    )
+    arm = models.CharField(
+        max_length=40, blank=True, help_text="The experiment arm the person was drawn into."
+    )
+    checked_since = models.DateTimeField(
+        null=True,
+        help_text="Only gate results after this moment may pause the person: when they were resumed.",
+    )
+    quarantined_at = models.DateTimeField(
+        null=True, help_text="Since when the person's judgments are kept out of the data."
+    )
     meta = models.JSONField(default=dict, blank=True)
     n_judged = models.PositiveIntegerField(default=0, help_text="Current judgments with an answer.")
     n_forward = models.PositiveIntegerField(
         default=0, help_text="Pairs shown in stored order, live or submitted."
     )
     n_reversed = models.PositiveIntegerField(default=0, help_text="Pairs shown in reversed order.")
+    n_assigned = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Items given to the person by hand and not begun."
+    )
+    cursors = models.JSONField(
+        null=True, help_text="Where the person stands in each batch, in projects that have batches."
+    )
     cursor_epoch = models.PositiveIntegerField(default=0)
     cursor_priority = models.IntegerField(default=0)
     cursor_key = models.BigIntegerField(default=0)
@@ -140,6 +196,15 @@ class Annotator(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def known_as(self) -> str:
+        """The name, and the account's where a file had named the person otherwise; `user` is loaded."""
+        return (
+            f"{self.name} ({self.user.username})"
+            if self.user and self.user.username != self.name
+            else self.name
+        )
 
 
 class TaskSchema(models.Model):

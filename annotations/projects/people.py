@@ -86,18 +86,34 @@ def remove_member(*, project: Project, membership_id: int, actor: User) -> str:
     return username
 
 
+class Quarantined(ValueError):
+    """The person's judgments are in quarantine, and new ones would be too; nothing was changed."""
+
+    def __init__(self):
+        super().__init__("This person's judgments are in quarantine. Lift that before they go on.")
+
+
 @transaction.atomic
-def set_paused(*, annotator: Annotator, paused: bool, actor: User) -> Annotator:
-    """Stop or go on giving a person items. What they hold or have judged stays."""
+def set_paused(*, annotator: Annotator, paused: bool, actor: User, note: str = "") -> Annotator:
+    """Stop or go on giving a person items. What they hold or have judged stays.
+
+    `note` says why, to the person. Who is resumed is paused again only for what they do from now on. Raises
+    Quarantined for resuming somebody whose judgments are in quarantine. Takes the annotator's lock.
+    """
     status = Annotator.Status.PAUSED if paused else Annotator.Status.ACTIVE
+    project = annotator.project
+    annotator = Annotator.objects.select_for_update().get(pk=annotator.pk)
     if annotator.status == status:
         return annotator
-    annotator.status = status
-    annotator.save(update_fields=["status"])
+    if not paused and annotator.quarantined_at is not None:
+        raise Quarantined
+    annotator.status, annotator.note = status, note[:500] if paused else ""
+    annotator.checked_since = None if paused else timezone.now()
+    annotator.save(update_fields=["status", "note", "checked_since"])
     audit.record(
         actor=actor,
         action="annotator.paused" if paused else "annotator.resumed",
-        scope=annotator.project.slug,
+        scope=project.slug,
         target=annotator.name,
     )
     return annotator

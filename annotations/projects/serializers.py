@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from app.web.api import Body, ObjectField, Resource, TextField, WholeNumberField
 
+from . import changes, lifecycle, schemas
 from .access import RANK
 from .forms import MAX_GUIDELINES
 from .models import Membership, Project
@@ -23,6 +26,66 @@ class SchemaResource(Resource):
         ref_name = "TaskSchema"
 
 
+class ChangeResource(Resource):
+    """One difference to the version people are asked now."""
+
+    words = serializers.CharField()
+    breaking = serializers.BooleanField(help_text="Answers to the other version may not hold.")
+    question = serializers.CharField(help_text="Its name; empty for what concerns the whole task.")
+
+    class Meta:
+        ref_name = "SchemaChange"
+
+
+class SchemaVersion(SchemaResource):
+    """One version of the questions, and how it differs from the one people are asked now."""
+
+    number = serializers.IntegerField()
+    origin = serializers.CharField(help_text="designed, or imported: made to fit the judgments of a file.")
+    asked = serializers.SerializerMethodField(help_text="Whether people are asked this version now.")
+    breaking = serializers.SerializerMethodField(
+        help_text="Whether answers to the version asked now may not hold under this one."
+    )
+    changes = serializers.SerializerMethodField(help_text="From the version asked now to this one.")
+    created_at = serializers.DateTimeField()
+
+    class Meta:
+        ref_name = "SchemaVersion"
+
+    def get_asked(self, schema) -> bool:
+        return schema == self.context["asked"]
+
+    def get_breaking(self, schema) -> bool:
+        return any(change.breaking for change in self._changes(schema))
+
+    @extend_schema_field(ChangeResource(many=True))
+    def get_changes(self, schema) -> list[dict]:
+        return ChangeResource(self._changes(schema), many=True).data
+
+    def _changes(self, schema) -> list[changes.Change]:
+        asked = self.context["asked"]
+        if asked is None or asked == schema:
+            return []
+        return changes.changes(schemas.load(asked.pk)[1], schemas.load(schema.pk)[1])
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Example",
+            {"definition": {"questions": [{"kind": "thumb", "name": "thumb", "label": "Good or bad?"}]}},
+            request_only=True,
+        )
+    ]
+)
+class NewSchema(Body):
+    """A version to store. Its JSON schema is published at `/schemas/task-design-1.json`."""
+
+    definition = ObjectField(
+        help_text="A design: `title`, `responses`, `questions`, and the reasons offered."
+    )
+
+
 class ProjectSummary(Resource):
     """A project, in a list."""
 
@@ -35,6 +98,29 @@ class ProjectSummary(Resource):
 
     def get_role(self, project: Project) -> str:
         return self.context["roles"].get(project.pk, Membership.Role.OWNER)
+
+
+class DeletedProject(Resource):
+    """A deleted project, and until when it can be restored."""
+
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    deleted_at = serializers.DateTimeField()
+    gone_at = serializers.SerializerMethodField(help_text="When it goes for good.")
+
+    def get_gone_at(self, project: Project) -> datetime:
+        return lifecycle.gone_at(project)
+
+
+class ProjectChange(Body):
+    """What to change; what is not given stays."""
+
+    name = TextField(required=False, max_length=200)
+    description = TextField(required=False, allow_blank=True, max_length=4000)
+    status = serializers.ChoiceField(required=False, choices=Project.Status.choices)
+    overlap = WholeNumberField(required=False, min_value=1, max_value=50)
+    lease_minutes = WholeNumberField(required=False, min_value=1, max_value=1440)
+    edit_minutes = WholeNumberField(required=False, min_value=0, max_value=10_080)
 
 
 class ProjectSettings(Resource):

@@ -30,7 +30,7 @@ def free_slug(name: str) -> str:
     """A slug made from the name that no project has yet."""
     base = slugify(name)[:60] or "project"
     slug, number = base, 1
-    while Project.objects.filter(slug=slug).exists():
+    while Project.everything.filter(slug=slug).exists():
         number += 1
         slug = f"{base}-{number}"
     return slug
@@ -117,7 +117,7 @@ def invite(
 def find_invitation(token: str) -> Invitation:
     """The usable invitation behind a token. Raises InvitationError if it is unknown, used up, revoked or old."""
     invitation = Invitation.objects.select_related("project").filter(token_hash=_hash(token)).first()
-    if invitation is None or invitation.revoked_at is not None:
+    if invitation is None or invitation.revoked_at is not None or invitation.project.deleted_at is not None:
         raise InvitationError("This invitation is not valid. Ask for a new link.")
     if invitation.expires_at < timezone.now():
         raise InvitationError("This invitation has expired. Ask for a new link.")
@@ -133,6 +133,8 @@ def accept_invitation(*, token: str, user: User) -> Membership:
     Raises InvitationError if it cannot be used. The conditional UPDATE keeps `uses_left` from being overrun.
     """
     invitation = find_invitation(token)
+    if user.is_guest:
+        raise InvitationError("Sign out first: this visit is for one study only.")
     known = Membership.objects.filter(project=invitation.project, user=user).first()
     if known is not None:
         return known

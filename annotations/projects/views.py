@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,12 +14,10 @@ from app.ledger.ledger import BudgetExceeded
 from app.ledger.models import Account
 from app.web.rendering import render_markdown
 
-from . import design, invitations, people, queries, setup, wording
+from . import design, invitations, people, queries, setup
 from .access import RANK, project_for
-from .forms import DefinitionForm, GuidelineForm, InviteForm, SettingsForm
-from .models import Annotator, Invitation, Membership, Project, TaskSchema
-from .presets import PRESETS
-from .schemas import Definition, load
+from .forms import GuidelineForm, InviteForm, SettingsForm
+from .models import Annotator, Invitation, Membership, Project
 
 OWNER, RESEARCHER, REVIEWER = Membership.Role.OWNER, Membership.Role.RESEARCHER, Membership.Role.REVIEWER
 
@@ -150,7 +146,11 @@ def pause_annotator(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         Annotator.objects.select_related("project"), pk=pk, project=project, kind=Annotator.Kind.HUMAN
     )
     paused = request.POST.get("paused") == "1"
-    people.set_paused(annotator=annotator, paused=paused, actor=request.user)
+    try:
+        people.set_paused(annotator=annotator, paused=paused, actor=request.user)
+    except people.Quarantined as refusal:
+        messages.error(request, str(refusal))
+        return redirect("projects:people", slug=slug)
     words = "is paused: no new items" if paused else "is given items again"
     messages.success(request, f"{annotator.name} {words}.")
     return redirect("projects:people", slug=slug)
@@ -184,88 +184,6 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
         "here": here,
     }
     return render(request, "projects/join.html", context)
-
-
-# --- Task design -------------------------------------------------------------------------------------------
-def _design_page(request: HttpRequest, project: Project, form=None, status=200) -> HttpResponse:
-    asked, definition = load(project.schema_id) if project.schema_id else (None, None)
-    shown = asked
-    if (number := request.GET.get("version", "")).isdigit() and len(number) < 9:
-        shown = get_object_or_404(TaskSchema, project=project, number=int(number))
-        definition = load(shown.pk)[1]
-    preset = request.GET.get("preset", "")
-    start = PRESETS[preset] if preset in PRESETS else (shown.definition if shown else PRESETS["strength7"])
-    form = form or DefinitionForm(initial={"definition": json.dumps(start, indent=2, ensure_ascii=False)})
-    return render(
-        request,
-        "projects/design.html",
-        {
-            **page_context(project, "design", ("Task design", "")),
-            "asked": asked,
-            "shown": shown,
-            "definition": definition,
-            "questions": wording.question_words(definition) if definition else [],
-            "responses": wording.responses_words(definition) if definition else "",
-            "versions": queries.schema_versions(project),
-            "form": form,
-            "editing": form.is_bound or bool(preset),
-            "presets": [(key, value["title"]) for key, value in PRESETS.items()],
-            "preset": preset,
-            "preview": _preview(form.data.get("definition") if form.is_bound else json.dumps(start)),
-        },
-        status=status,
-    )
-
-
-def _preview(text: str | None) -> dict:
-    form = DefinitionForm({"definition": text or ""})
-    if not form.is_valid():
-        return {"errors": form.errors["definition"]}
-    definition: Definition = form.parsed
-    return {
-        "questions": wording.question_words(definition),
-        "responses": wording.responses_words(definition),
-    }
-
-
-@login_required
-@require_http_methods(["GET", "POST"])
-def design_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """What is asked now, its versions, and an editor for the next one."""
-    if request.method == "GET":
-        return _design_page(request, project_for(request, slug, at_least=REVIEWER))
-    project = project_for(request, slug, at_least=RESEARCHER)
-    form = DefinitionForm(request.POST)
-    if not form.is_valid():
-        return _design_page(request, project, form=form, status=400)
-    schema = design.add_version(
-        project=project, definition=form.cleaned_data["definition"], actor=request.user
-    )
-    if request.POST.get("use") == "1":
-        design.ask_version(project=project, schema=schema, actor=request.user)
-        messages.success(request, f"People are asked {schema.label} from now on.")
-        return redirect("projects:design", slug=slug)
-    messages.success(request, f"{schema.label} is stored. It is not asked until you say so.")
-    return redirect(f"{reverse('projects:design', args=[slug])}?version={schema.number}")
-
-
-@login_required
-@require_POST
-def design_preview(request: HttpRequest, slug: str) -> HttpResponse:
-    """The questions of an unsaved definition in words, or what is wrong with it (an htmx part)."""
-    project_for(request, slug, at_least=RESEARCHER)
-    return render(request, "projects/questions.html", {"preview": _preview(request.POST.get("definition"))})
-
-
-@login_required
-@require_POST
-def use_version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
-    """Ask another version from now on."""
-    project = project_for(request, slug, at_least=RESEARCHER)
-    schema = get_object_or_404(TaskSchema, project=project, number=number)
-    design.ask_version(project=project, schema=schema, actor=request.user)
-    messages.success(request, f"People are asked {schema.label} from now on.")
-    return redirect("projects:design", slug=slug)
 
 
 # --- Guidelines --------------------------------------------------------------------------------------------
@@ -329,6 +247,7 @@ def settings_page(request: HttpRequest, slug: str) -> HttpResponse:
         if form.is_valid():
             values = dict(form.cleaned_data)
             cap = values.pop("cap", None)
+            before = project.overlap
             try:
                 design.change_settings(project=project, values=values, cap=cap, actor=request.user)
             except BudgetExceeded:
@@ -336,6 +255,8 @@ def settings_page(request: HttpRequest, slug: str) -> HttpResponse:
                 form.add_error("cap", f"{used} {account.currency} are spent or held: give at least that.")
             else:
                 messages.success(request, "Saved.")
+                if project.overlap != before:
+                    return redirect("projects:overlap", slug=slug, before=before)
                 return redirect("projects:settings", slug=slug)
         project = project_for(request, slug, at_least=OWNER)
     context = {**page_context(project, "overview", ("Settings", "")), "form": form, "account": account}

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext, gettext_lazy
+
 from .schemas import Definition
 
-TIES = {"equal": "about equal", "equal_good": "both good", "equal_bad": "both bad"}
+TIES = {
+    "equal": gettext_lazy("about equal"),
+    "equal_good": gettext_lazy("both good"),
+    "equal_bad": gettext_lazy("both bad"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,8 @@ class QuestionWords:
     answers: str
     help: str
     required: bool
+    when: str = ""
+    """In which case it is asked, empty where always: `if “Which is better?” is answered`."""
 
 
 def responses_words(definition: Definition) -> str:
@@ -30,16 +38,48 @@ def responses_words(definition: Definition) -> str:
 def question_words(definition: Definition) -> list[QuestionWords]:
     """Every question with its answers in words, in the order it is asked."""
     return [
-        QuestionWords(question.label, _answers(question), question.help, question.required)
+        QuestionWords(
+            question.label,
+            _answers(question),
+            question.help,
+            question.required,
+            condition_words(definition, question.when),
+        )
         for question in definition.questions
     ]
+
+
+def condition_words(definition: Definition, when) -> str:
+    """In which case a question is asked: `if “Which is better?” is “A better” or “about equal”`; empty = always."""
+    if when is None:
+        return ""
+    source = next(question for question in definition.questions if question.name == when.question)
+    said = f"if “{source.label}”"
+    if when.op == "answered":
+        return f"{said} is answered"
+    if when.op == "is":
+        return f"{said} is {' or '.join(f'“{answer_words(source, value)}”' for value in when.values)}"
+    unit = f" ({strength_words(source, when.number)})" if source.kind == "comparison" and source.words else ""
+    verb = "is at least" if when.op == "at_least" else "is at most"
+    what = "the strength of " if source.kind == "comparison" else ""
+    return f"if {what}“{source.label}” {verb} {when.number}{unit}"
+
+
+def answer_words(question, value: str) -> str:
+    """What a value that a condition may ask for is called: `first response better`, `about equal`, an option."""
+    if question.kind == "comparison":
+        sides = {"first": "the first is better", "second": "the second is better"}
+        return str(TIES.get(value) or sides.get(value, value))
+    if question.kind == "thumb":
+        return {"1": "good", "0": "bad"}.get(value, value)
+    return {option.value: option.label for option in getattr(question, "options", ())}.get(value, value)
 
 
 def strength_words(question, strength: int) -> str:
     """What a strength of 1..scale_max is called: `much better`."""
     if question is not None and question.words and 1 <= strength <= len(question.words):
         return question.words[strength - 1]
-    return "better"
+    return gettext("better")
 
 
 def _answers(question) -> str:
@@ -52,7 +92,7 @@ def _answers(question) -> str:
         else:
             left = [f"A {s}" for s in strengths]
             right = [f"B {s}" for s in reversed(strengths)]
-        return " · ".join([*left, *(TIES[tie] for tie in question.ties), *right])
+        return " · ".join([*left, *(str(TIES[tie]) for tie in question.ties), *right])
     if kind == "rating":
         if question.words:
             return "each response: " + " · ".join(question.words)
@@ -63,10 +103,21 @@ def _answers(question) -> str:
         return "each response: up or down"
     if kind == "choice":
         options = " · ".join(option.label for option in question.options)
-        return f"any of: {options}" if question.multiple else options
+        options = f"any of: {options}" if question.multiple else options
+        return f"each response: {options}" if question.per_response else options
+    if kind == "span":
+        labels = " · ".join(option.label for option in question.options)
+        return f"parts of a response marked as: {labels}" + (", with a note" if question.note else "")
+    if kind == "rewrite":
+        return (
+            "a better text, from the best response"
+            if question.of == "best"
+            else "a better text, from any response"
+        )
     parts = ["free text"]
     if question.chips:
         parts.append("with chips " + ", ".join(question.chips))
     if question.min_chars:
         parts.append(f"at least {question.min_chars} characters")
-    return ", ".join(parts)
+    words = ", ".join(parts)
+    return f"each response: {words}" if question.per_response else words

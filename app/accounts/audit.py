@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.webhooks import outbox
+
 from .models import AuditEvent, User
 
 
@@ -18,6 +20,10 @@ def record(
     `action` is `noun.verb` (`plan.applied`), `scope` a project slug, `detail` JSON-serialisable facts.
     """
     person = actor if actor is not None and actor.is_authenticated else None
-    return AuditEvent.objects.create(
+    event = AuditEvent.objects.create(
         actor=person, action=action, scope=scope, target=target[:200], detail=detail
     )
+    outbox.publish(
+        scope=scope, kind=action, by=person.username if person else None, target=event.target, detail=detail
+    )
+    return event

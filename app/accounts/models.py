@@ -11,6 +11,9 @@ class User(AbstractUser):
     """A person who signs in; `is_staff` marks a site admin."""
 
     display_name = models.CharField(max_length=120, blank=True)
+    is_guest = models.BooleanField(
+        default=False, help_text="Came from a panel, without a password, for one study only."
+    )
     preferences = models.JSONField(
         default=dict, blank=True, help_text="Theme, text size and keys of this person."
     )
@@ -50,3 +53,7 @@ class TokenLabel(models.Model):
         "knox.AuthToken", on_delete=models.CASCADE, primary_key=True, related_name="label"
     )
     name = models.CharField(max_length=60)
+    read_only = models.BooleanField(default=False)
+    project = models.SlugField(
+        max_length=80, blank=True, help_text="Slug of the one project it is for; empty: all of its owner's."
+    )

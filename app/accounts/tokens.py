@@ -18,16 +18,20 @@ class TooManyTokens(ValueError):
 
 
 @transaction.atomic
-def make_token(*, user: User, name: str, days: int) -> tuple[AuthToken, str]:
+def make_token(
+    *, user: User, name: str, days: int, read_only: bool = False, project: str = ""
+) -> tuple[AuthToken, str]:
     """Make a token that expires in `days`; returns it with the secret, which only its hash outlives.
 
-    Raises TooManyTokens beyond 20 per person.
+    `read_only` and `project` (a slug) narrow what it may do; see `scopes.TokenScope`. Raises TooManyTokens beyond 20 per person.
     """
     if AuthToken.objects.filter(user=user).count() >= MAX_TOKENS:
         raise TooManyTokens(f"You have {MAX_TOKENS} tokens; revoke one first.")
     token, secret = AuthToken.objects.create(user=user, expiry=timedelta(days=days))
-    TokenLabel.objects.create(token=token, name=name)
-    audit.record(actor=user, action="token.made", target=name, days=days)
+    TokenLabel.objects.create(token=token, name=name, read_only=read_only, project=project)
+    audit.record(
+        actor=user, action="token.made", target=name, days=days, read_only=read_only, project=project
+    )
     return token, secret
 
 

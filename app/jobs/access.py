@@ -1,4 +1,4 @@
-"""Who may see and steer a job: its maker, site admins, and who may see the project it works for."""
+"""Who may see and steer a job: site admins, and who may see the project it works for; its maker, if it works for none."""
 
 from __future__ import annotations
 
@@ -27,12 +27,15 @@ def scopes_of(user) -> set[str]:
 
 
 def visible_jobs(user):
-    """The jobs this person may see: all for site admins, else their own and those of their projects."""
+    """The jobs this person may see: all for site admins, else those of their projects, and their own that belong to none.
+
+    Who made a job of a project and left it, or only judges there now, sees it no more: it names models and can be tried again.
+    """
     if not user.is_authenticated:
         return Job.objects.none()
     if user.is_staff:
         return Job.objects.all()
-    return Job.objects.filter(Q(created_by=user) | Q(scope__in=scopes_of(user)))
+    return Job.objects.filter(Q(created_by=user, scope="") | Q(scope__in=scopes_of(user)))
 
 
 def job_for(user, pk) -> Job:

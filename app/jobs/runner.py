@@ -24,6 +24,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
+from app.webhooks import outbox
+
 from .models import Job, WorkerBeat
 
 LEASE = timedelta(seconds=settings.JOB_LEASE_SECONDS)
@@ -262,7 +264,17 @@ def run(job_id, worker: str = "") -> Job | None:
 
 
 def _finish(job: Job, **changes: object) -> None:
-    Job.objects.filter(pk=job.pk, fence=job.fence).update(finished_at=timezone.now(), **changes)
+    with transaction.atomic():
+        if not Job.objects.filter(pk=job.pk, fence=job.fence).update(finished_at=timezone.now(), **changes):
+            return
+        outbox.publish(
+            scope=job.scope,
+            kind=f"job.{changes['state']}",
+            job=str(job.pk),
+            kind_of_job=job.kind,
+            title=job.title,
+            error=changes.get("error", ""),
+        )
 
 
 def sweep() -> int:

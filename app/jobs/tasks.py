@@ -9,7 +9,7 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown
 from django.db import close_old_connections, connection
 
-from . import runner
+from . import retention, runner
 
 BEAT_SECONDS = 20
 
@@ -24,6 +24,12 @@ def run_job(self, job_id: str) -> None:
 def sweep() -> None:
     """Send again what was lost."""
     runner.sweep()
+
+
+@shared_task(name="jobs.forget_logs")
+def forget_logs() -> None:
+    """Forget what jobs logged long ago."""
+    retention.forget_logs()
 
 
 _stop = threading.Event()

@@ -6,7 +6,6 @@ Every change is one conditional UPDATE in a short transaction, so no two spender
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
 
 from django.db import transaction
@@ -57,7 +56,6 @@ def reserve(
     amount: Decimal,
     purpose: str,
     reference: str = "",
-    lifetime: timedelta | None = None,
 ) -> Reservation:
     """Hold `amount` against the account. Raises BudgetExceeded if the cap does not allow it."""
     micros = to_micros(amount)
@@ -71,7 +69,6 @@ def reserve(
         amount_micros=micros,
         purpose=purpose,
         reference=reference[:200],
-        expires_at=timezone.now() + lifetime if lifetime else None,
     )
 
 
@@ -100,20 +97,6 @@ def release(*, reservation: Reservation) -> Reservation:
         held_micros=F("held_micros") - reservation.amount_micros
     )
     return reservation
-
-
-def release_expired() -> int:
-    """Release every held amount whose lifetime has passed; returns how many."""
-    freed = 0
-    for reservation in Reservation.objects.filter(
-        state=Reservation.State.HELD, expires_at__lt=timezone.now()
-    ):
-        try:
-            release(reservation=reservation)
-        except AlreadyClosed:
-            continue
-        freed += 1
-    return freed
 
 
 def _close(reservation: Reservation, *, state: str, settled_micros: int) -> None:

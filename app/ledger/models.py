@@ -50,6 +50,11 @@ class Account(models.Model):
         return Decimal(self.held_micros) / MICROS
 
     @property
+    def used(self) -> Decimal:
+        """Spent or held."""
+        return self.spent + self.held
+
+    @property
     def left(self) -> Decimal:
         return self.cap - self.spent - self.held
 
@@ -70,7 +75,6 @@ class Reservation(models.Model):
     purpose = models.CharField(max_length=64)
     reference = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
 
     class Meta:

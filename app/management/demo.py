@@ -38,14 +38,14 @@ Read the **prompt**, then **both responses in full**. Ask which one you would ra
 2. *Is it right?* Facts, code and arithmetic count more than style.
 3. *Is it said well?* Clear beats long. Length alone is not a virtue.
 
-Choose how much better it is. Choose **equal** only where you would not mind which one you got. If no response is valid, or
-you lack the knowledge, say **cannot judge**: that is an answer too.
+Choose how much better it is. Choose **equal** only where you would not mind which one you got. If no \
+response is valid, or you lack the knowledge, say **cannot judge**: that is an answer too.
 """
 RATINGS_GUIDELINES = """\
 # How to rate a summary
 
-Read the reviews, then the summary. Rate each attribute from 1 (bad) to 5 (good) on its own: a fluent summary may well be
-unfaithful.
+Read the reviews, then the summary. Rate each attribute from 1 (bad) to 5 (good) on its own: a fluent \
+summary may well be unfaithful.
 """
 
 

@@ -6,6 +6,7 @@ take JSON types as they are, refuse unknown keys and let no text through that a 
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import uuid
@@ -15,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
@@ -24,8 +26,10 @@ from rest_framework import exceptions, parsers, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import AnonRateThrottle
+from rest_framework.utils.json import strict_constant
 from rest_framework.views import APIView
 
+from . import conditional, idempotency
 from .paging import BadCursorError, keyset_page
 from .problems import Problem
 
@@ -37,13 +41,27 @@ _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
 class JSONParser(parsers.JSONParser):
-    """JSON, where nesting too deep for the interpreter is a bad request and not an error of ours."""
+    """Strict JSON: nesting too deep for the interpreter and keys that stand twice are bad requests."""
 
     def parse(self, stream, media_type=None, parser_context=None):
+        encoding = (parser_context or {}).get("encoding", settings.DEFAULT_CHARSET)
         try:
-            return super().parse(stream, media_type, parser_context)
+            return json.loads(
+                stream.read().decode(encoding), parse_constant=strict_constant, object_pairs_hook=_once
+            )
         except RecursionError:
             raise exceptions.ParseError("The JSON is nested too deeply.") from None
+        except (ValueError, LookupError) as error:
+            raise exceptions.ParseError(f"JSON parse error - {error}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f"the key {twice[:100]!r} stands twice in one object")
+    return made
 
 
 class ApiView(APIView):
@@ -51,6 +69,23 @@ class ApiView(APIView):
 
     parser_classes = [JSONParser]
     metadata_class = None
+    has_own_idempotency = False
+    """Whether the view's own `id` makes a retry harmless, so that the header needs no memory of its own."""
+    _claim = None
+
+    def dispatch(self, request, *args, **kwargs):
+        """With `If-Match`, the look at what is stored and the change to it are one transaction."""
+        if "If-Match" not in request.headers or request.method not in ("PUT", "PATCH", "DELETE"):
+            return super().dispatch(request, *args, **kwargs)
+        try:
+            with conditional.one_view():
+                response = super().dispatch(request, *args, **kwargs)
+                if response.status_code >= 400:
+                    transaction.set_rollback(True)
+        except conditional.ChangedMeanwhileError as error:
+            response = self.handle_exception(Problem(412, "It has changed since you read it", str(error)))
+            self.response = response = self.finalize_response(self.request, response, *args, **kwargs)
+        return response
 
     def largest_body(self) -> int:
         """Bytes a request may carry."""
@@ -73,6 +108,16 @@ class ApiView(APIView):
             request.user = AnonymousUser()
             self._throttle_stranger(request)
             raise exceptions.AuthenticationFailed("Invalid token.") from None
+        conditional.check_if_match(self, request, *args, **kwargs)
+        if request.method == "POST" and not self.has_own_idempotency:
+            self._claim = idempotency.begin(request)
+
+    def finalize_response(self, request, response, *args, **kwargs):
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if self._claim is not None:
+            claim, self._claim = self._claim, None
+            response.add_post_render_callback(lambda rendered: idempotency.finish(claim, rendered))
+        return response
 
     def _throttle_stranger(self, request: Request) -> None:
         for throttle in self.get_throttles():
@@ -80,6 +125,8 @@ class ApiView(APIView):
                 self.throttled(request, throttle.wait())
 
     def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, idempotency.Replay):
+            return exc.response
         if isinstance(exc, RequestDataTooBig):
             exc = too_large(self.largest_body())
         elif isinstance(exc, (SuspiciousOperation, BadRequest, MultiPartParserError)):

@@ -120,9 +120,68 @@ def bar_plot(
     description: str = "",
     caption: str = "",
     percent: bool = False,
+    whole: bool = False,
 ) -> Plot:
-    """Draw horizontal bars from zero, each with its interval and its value in words."""
-    return _row_plot(rows, title, value_label, description, caption, percent, None, True)
+    """Draw horizontal bars from zero, each with its interval and its value in words; ``whole``: the axis goes to 1."""
+    return _row_plot(rows, title, value_label, description, caption, percent, None, True, whole)
+
+
+def stacked_plot(
+    labels: Sequence[str],
+    series: Sequence[tuple[str, str, Sequence[float]]],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    description: str = "",
+    caption: str = "",
+    height: int = 260,
+) -> Plot:
+    """Draw stacked columns, one for each of ``labels``; ``series`` are (label, kind, values), the lowest first."""
+    columns = [{"label": x_label, "numeric": False}]
+    columns += [{"label": label, "numeric": True} for label, _, _ in series]
+    table = [
+        [label, *(_count(round(values[i])) for _, _, values in series)] for i, label in enumerate(labels)
+    ]
+    totals = [sum(values[i] for _, _, values in series) for i in range(len(labels))]
+    if not any(totals):
+        return Plot(_empty(title), title, caption, columns, table[::-1])
+    longest = max(len(label) for label, _, _ in series)
+    area = _Area(62, 30, WIDTH - 24 - min(190, 20 + round(7.2 * longest)), height - 56)
+    y = _Scale([0, max(4, *totals)], area.bottom, area.top, False)
+    parts = [_line(area.left, area.bottom, area.right, area.bottom, "axis")]
+    for value, words in y.ticks():
+        parts.append(_line(area.left, y(value), area.right, y(value), "grid"))
+        parts.append(_text(area.left - 8, y(value) + 4, words, "tick", "end"))
+    parts.append(_text(area.left - 54, area.top - 14, y_label, "label-axis"))
+    parts.append(_text((area.left + area.right) / 2, area.bottom + 42, x_label, "label-axis", "middle"))
+    step = (area.right - area.left) / len(labels)
+    every = max(1, math.ceil(len(labels) / 6))
+    for i in range(len(labels) - 1, -1, -every):
+        at = area.left + step * (i + 0.5)
+        parts.append(_text(at, area.bottom + 18, labels[i], "tick", "middle"))
+    base, ends = [0.0] * len(labels), []
+    for label, kind, values in series:
+        parts.append(f'<g class="series-{_kind(kind)} stacked">')
+        for i, value in enumerate(values):
+            if value > 0:
+                top = y(base[i] + value)
+                left, width = area.left + step * (i + 0.14), step * 0.72
+                words = escape(f"{labels[i]}: {_count(round(value))} {label}")
+                parts.append(
+                    f'<rect class="bar" x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" '
+                    f'height="{y(base[i]) - top:.1f}"><title>{words}</title></rect>'
+                )
+                base[i] += value
+        parts.append("</g>")
+        middle = base[-1] - values[-1] / 2
+        ends.append((y(middle), Series(label, (), kind)))
+    for at, each in _spread(ends, 17, area.top, area.bottom):
+        parts.append(
+            f'<g class="series-{_kind(each.kind)}">'
+            f"{_text(area.right + 12, at + 4, each.label, 'label-series')}</g>"
+        )
+    return Plot(_svg(parts, height, title, description or caption), title, caption, columns, table[::-1])
 
 
 def interval_plot(
@@ -182,6 +241,7 @@ def _row_plot(
     percent: bool,
     reference: float | None,
     bars: bool,
+    whole: bool = False,
 ) -> Plot:
     drawn = [row for row in rows if math.isfinite(row.value)]
     names = ["", value_label, "low", "high", "n"]
@@ -199,6 +259,7 @@ def _row_plot(
     area = _Area(left, top, WIDTH - 24 - round(7.2 * max(map(len, notes))), top + step * len(drawn))
     levels = [v for r in drawn for v in (r.value, r.lo, r.hi) if v is not None and math.isfinite(v)]
     levels += [0.0] if bars else []
+    levels += [1.0] if whole else []
     levels += [] if reference is None else [reference]
     x = _Scale(levels, area.left, area.right, percent)
     parts = [_x_axis(area, x, value_label)]
@@ -256,7 +317,10 @@ class _Scale:
     def ticks(self) -> list[tuple[float, str]]:
         total = round((self.hi - self.lo) / self.step)
         shown = 100 if self._percent else 1
-        digits = max(0, -math.floor(math.log10(self.step * shown) + 1e-9))
+        step = self.step * shown
+        places = -math.floor(math.log10(step) + 1e-9)
+        quarter = round(step * 10.0**places, 6) == 2.5  # 2.5, 5, 7.5, 10
+        digits = max(0, places + quarter)
         values = [self.lo + i * self.step for i in range(total + 1)]
         suffix = " %" if self._percent else ""
         return [(v, f"{v * shown + 0.0:.{digits}f}{suffix}".replace("-", "−")) for v in values]

@@ -1,6 +1,7 @@
 """The one way from untrusted text to HTML: Markdown, code and LaTeX, sanitised and cached.
 
-Raw HTML in a text is shown as text. Images are not fetched: their description and address are shown.
+Raw HTML in a text is shown as text. Images elsewhere are not fetched: their description and a plain link are shown.
+Images of the project's own media, `![words](media:name)`, are shown where `with_media` is given their address.
 Links keep only http, https and mailto. A single line break stays a line break, as in chat.
 """
 
@@ -9,6 +10,7 @@ import re
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from html.parser import HTMLParser
 from threading import Lock
 
 import nh3
@@ -31,7 +33,7 @@ from app.web.models import RenderedText
 log = structlog.get_logger(__name__)
 
 # Raise when the same text would give other HTML: old cache rows then simply stop being found.
-RENDERER_VERSION = "1"
+RENDERER_VERSION = "2"
 LONGEST_MARKDOWN = 100_000  # characters; longer texts are shown as plain text
 DEEPEST = 60  # levels of nested blocks; the parser would drop what lies deeper
 LONGEST_HIGHLIGHTED = 20_000  # characters of one code block
@@ -58,6 +60,12 @@ LANGUAGES = frozenset(
 
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 _SAFE_URL = re.compile(r"^(?:https?://|mailto:)[^\s<>\"]", re.IGNORECASE)
+MEDIA_NAME = r"[a-z0-9][a-z0-9._-]{0,99}"
+_MEDIA_URL = re.compile(rf"media:({MEDIA_NAME})")
+# Only our own renderer writes this class, and texts cannot: raw HTML in them is escaped.
+_MEDIA_SPAN = re.compile(
+    rf'<span class="img-off img-media">(?:Image: ([^<]*)|Image) \(media:({MEDIA_NAME})\)</span>'
+)
 _FORMATTER = HtmlFormatter(nowrap=True)
 _OWN_DIRECTION = frozenset({"paragraph_open", "heading_open", "td_open", "th_open"})
 _GIVEN_DIRECTION = frozenset({"bullet_list_open", "ordered_list_open", "blockquote_open", "table_open"})
@@ -121,6 +129,36 @@ def render_messages(prompt: str | list[dict]) -> list[dict]:
         {"role": str(message.get("role") or "user"), "html": each}
         for message, each in zip(messages, html, strict=True)
     ]
+
+
+def plain_text(html: str) -> str:
+    """The text content of rendered HTML, as a browser's `textContent` gives it before mathematics is typeset.
+
+    Offsets of marked parts of a response count its code points.
+    """
+    reader = _TextContent()
+    reader.feed(html.replace("\r\n", "\n").replace("\r", "\n"))
+    reader.close()
+    return "".join(reader.parts)
+
+
+class _TextContent(HTMLParser):
+    """Collects text; like browsers it drops a line break right after `<pre>`."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._after_pre = False
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self._after_pre = tag == "pre"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._after_pre = False
+
+    def handle_data(self, data: str) -> None:
+        self.parts.append(data[1:] if self._after_pre and data.startswith("\n") else data)
+        self._after_pre = False
 
 
 def message_text(message: dict) -> str:
@@ -237,8 +275,31 @@ def _render_code_inline(self: object, tokens: Sequence[Token], idx: int, options
 def _render_image(self: object, tokens: Sequence[Token], idx: int, options: object, env: object) -> str:
     """Describe an image instead of fetching it."""
     token = tokens[idx]
-    words = f"Image: {token.content}" if token.content else "Image"
-    return f'<span class="img-off">{escapeHtml(words)} ({escapeHtml(str(token.attrGet("src") or ""))})</span>'
+    words = escapeHtml(f"Image: {token.content}" if token.content else "Image")
+    source = str(token.attrGet("src") or "")
+    if _MEDIA_URL.fullmatch(source):
+        return f'<span class="img-off img-media">{words} ({source})</span>'
+    address = escapeHtml(source)
+    shown = f'<a href="{address}">{address}</a>' if source.lower().startswith("http") else address
+    return f'<span class="img-off">{words} ({shown})</span>'
+
+
+def with_media(html: SafeString, base: str) -> SafeString:
+    """Show the images of a project's own media in rendered HTML; `base` is the address their names are added to.
+
+    Everything else, and HTML without such images, comes back as it was.
+    """
+    if "img-media" not in html:
+        return html
+
+    def image(match: re.Match) -> str:
+        words = (match[1] or "").replace('"', "&quot;")
+        text = match[0].partition(">")[2].removesuffix("</span>").replace('"', "&quot;")
+        return (
+            f'<img src="{base}{match[2]}" alt="{words}" data-text="{text}" loading="lazy" decoding="async">'
+        )
+
+    return mark_safe(_MEDIA_SPAN.sub(image, html))  # noqa: S308 - sanitised, and the parts are escaped text
 
 
 def _render_table_open(self: object, tokens: Sequence[Token], idx: int, options: object, env: object) -> str:
@@ -282,7 +343,7 @@ def _build_markdown() -> MarkdownIt:
     options = {"html": False, "breaks": True, "maxNesting": DEEPEST}
     md = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
     use_math(md)
-    md.validateLink = lambda url: bool(_SAFE_URL.match(url))  # type: ignore[method-assign]
+    md.validateLink = lambda url: bool(_SAFE_URL.match(url) or _MEDIA_URL.fullmatch(url))  # type: ignore[method-assign]
     md.core.ruler.push("direct_blocks", _direct_blocks)
     md.add_render_rule("fence", _render_fence)
     md.add_render_rule("code_block", _render_fence)

@@ -15,7 +15,9 @@ from django.views.decorators.http import require_GET
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """Send people to their projects, or to the sign-in page."""
+    """Send people to their projects, guests of a panel to their work, and others to the sign-in page."""
+    if getattr(request.user, "is_guest", False):
+        return redirect("work:index")
     return redirect("projects:index" if request.user.is_authenticated else settings.LOGIN_URL)
 
 

@@ -15,8 +15,10 @@ from annotations.judging.models import Judgment
 from annotations.projects.models import Annotator, Project
 from app.accounts import audit
 from app.ledger import ledger
-from app.ledger.models import MICROS, Reservation
+from app.ledger.ledger import to_micros
+from app.ledger.models import MICROS, Account, Reservation
 
+from . import cascade, pacing
 from .budget import in_words
 from .draft import PlanError, job_of
 from .models import Decision, RoutingPlan
@@ -28,8 +30,8 @@ SENT_TO_PEOPLE = [Item.Route.HUMAN, Item.Route.BOTH]
 def apply_plan(*, plan: RoutingPlan, actor=None) -> RoutingPlan:
     """Set the routes of every item the draft decided, and hold its money; the plan before is replaced.
 
-    Takes the project's lock, then the plans', then the items' in order of id. One transaction: with any error
-    nothing changes. A plan in force stays as it is. The judgments still needed are counted again, since people
+    Takes the project's lock, then the plans', the project's account's, then the items' in order of id. One transaction:
+    with any error nothing changes. A plan in force stays as it is. The judgments still needed are counted again, since people
     may have judged since the draft was made; the amount held is never above the plan's budget in money. Raises
     PlanError, or ledger.BudgetExceeded if the project's account does not have the amount.
     """
@@ -46,14 +48,17 @@ def apply_plan(*, plan: RoutingPlan, actor=None) -> RoutingPlan:
         raise PlanError(
             f"Plan {plan.number} is {plan.get_state_display().lower()}; only a draft can be applied."
         )
+    # A call of a model holds money in the project's account, then in its run's: so does this.
+    Account.objects.select_for_update().filter(pk=project.account_id).first()
     for other in plans.values():
         if other.pk != plan.pk:
             _replace(other)
     settings, judgments = _settings(plan)
-    plan.reservation_id = _hold(plan, project, judgments)
+    plan.reservation_id, left = _hold(plan, project, judgments)
     plan.state, plan.applied_at = plan.State.APPLIED, timezone.now()
     plan.save(update_fields=["state", "applied_at", "reservation_id"])
     changed = set_routes(project=project, settings=settings, ref=f"plan:{plan.number}")
+    cascade.ask(plan, most=left, actor=actor)
     audit.record(
         actor=actor,
         action="plan.applied",
@@ -71,12 +76,22 @@ def _settings(plan: RoutingPlan) -> tuple[list[RouteSetting], int]:
     rows = (
         Decision.objects.filter(plan=plan, item__withdrawn_at__isnull=True)
         .order_by("item_id")
-        .values_list("item_id", "route", "propensity", "is_audit", "priority", "item__n_human")
+        .values_list("item_id", "route", "propensity", "is_audit", "priority", "queue", "item__n_human")
     )
+    second = (plan.summary.get("second") or {}).get("id")
+    strong = cascade.queue_of(second) if second else None
     settings, judgments = [], 0
-    for item_id, route, propensity, is_audit, priority, judged in rows.iterator(chunk_size=5000):
+    for item_id, route, propensity, is_audit, priority, queue, judged in rows.iterator(chunk_size=5000):
         settings.append(
-            RouteSetting(item_id, route, propensity, is_audit, priority, wanted=max(plan.overlap, judged))
+            RouteSetting(
+                item_id,
+                route,
+                propensity,
+                is_audit,
+                priority,
+                wanted=max(plan.overlap, judged),
+                label_by=second if strong and queue == strong else None,
+            )
         )
         if route != Item.Route.LM:
             judgments += max(0, plan.overlap - judged)
@@ -84,26 +99,31 @@ def _settings(plan: RoutingPlan) -> tuple[list[RouteSetting], int]:
 
 
 def _hold(plan: RoutingPlan, project: Project, judgments: int):
-    """Reserve what the judgments cost; returns the reservation's id, None where they cost nothing."""
+    """Reserve what the judgments cost; returns the reservation's id, None where they cost nothing, and the millionths of
+    the plan's budget that are left for the strong model: at most twice what it is to cost, for prices are means."""
+    second = to_micros(2 * Decimal((plan.summary.get("second") or {}).get("cost", "0")))
     amount = project.human_cost * judgments
-    if plan.budget_money is not None and amount > plan.budget_money:
+    before = Decimal(pacing.paid(plan, to_micros(project.human_cost))) / MICROS
+    if plan.budget_money is not None and amount + before > plan.budget_money:
         raise PlanError(
-            f"Plan {plan.number} would now cost {in_words(amount, plan.currency)}, more than its budget of "
+            f"Plan {plan.number} would now cost {in_words(amount + before, plan.currency)}, more than its budget of "
             f"{in_words(plan.budget_money, plan.currency)}: prices or judgments changed since it was made. Make a "
             "new plan."
         )
+    left = 0 if plan.budget_money is None else min(second, to_micros(plan.budget_money - amount - before))
     if not amount:
-        return None
+        return None, left
     if project.account_id is None:
         raise PlanError(
             "Judgments cost money here, but the project has no account to hold it. Set a budget first."
         )
-    return ledger.reserve(
+    held = ledger.reserve(
         account_id=project.account_id,
         amount=amount,
         purpose="plan",
         reference=f"{project.slug} plan:{plan.number}",
-    ).pk
+    )
+    return held.pk, left
 
 
 def earned(plan: RoutingPlan) -> int:
@@ -127,12 +147,14 @@ def held_by(plan: RoutingPlan) -> Decimal | None:
 
 
 def _replace(plan: RoutingPlan) -> None:
-    """Take a plan out of force: pay what people earned under it and free the rest. Caller holds its lock."""
+    """Take a plan out of force: pay what people earned under it, free the rest, and let its strong model be asked no
+    further. Caller holds its lock."""
     reservation = Reservation.objects.filter(pk=plan.reservation_id, state=Reservation.State.HELD).first()
     if reservation is not None:
         held = Decimal(reservation.amount_micros) / MICROS
         each = Decimal(plan.summary.get("cost_each", "0"))
         ledger.settle(reservation=reservation, amount=min(held, each * earned(plan)))
+    cascade.stop(plan)
     plan.state = plan.State.REPLACED
     plan.save(update_fields=["state"])
 

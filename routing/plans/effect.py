@@ -8,6 +8,7 @@ import numpy as np
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Least
 
+from annotations.analysis.majority import majority
 from annotations.items.models import Item
 from annotations.lm import statistics as st
 from annotations.lm import verdicts
@@ -54,7 +55,7 @@ def audit_tallies(plan: RoutingPlan) -> list[tuple[str, st.Tally]]:
     items = Item.objects.filter(project=plan.project_id, pk__in=audits, n_human__gt=0)
     for batch in verdicts.iter_verdicts(plan.project, aspect=aspect, annotators=list(models), items=items):
         n = len(batch.item_ids)
-        people = st.majority(batch.place[batch.human], batch.verdict[batch.human], n)
+        people = majority(batch.place[batch.human], batch.verdict[batch.human], n)
         for pk, tally in tallies.items():
             mine = (batch.annotator == pk) & ~batch.human
             tally.add(
@@ -63,7 +64,7 @@ def audit_tallies(plan: RoutingPlan) -> list[tuple[str, st.Tally]]:
                 batch.probability[mine],
                 batch.consistent[mine],
             )
-        vote = st.majority(batch.place[~batch.human], batch.verdict[~batch.human], n)
+        vote = majority(batch.place[~batch.human], batch.verdict[~batch.human], n)
         unknown = np.full(n, np.nan)
         together.add(vote, people, unknown, np.full(n, -1, dtype=np.int8))
     rows = [(models[pk], tally) for pk, tally in tallies.items()]

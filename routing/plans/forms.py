@@ -7,7 +7,8 @@ from django import forms
 from annotations.lm import registry
 from annotations.projects.models import Project
 
-from . import draft
+from . import draft, policies
+from .allocation import MIN_AUDIT
 from .budget import BadBudget, in_words, parse_budget, parse_share
 
 
@@ -26,7 +27,7 @@ class PlanForm(forms.Form):
         max_length=20,
         initial="5 %",
         help_text="People judge this share of all items whatever the scores say, paid from the budget. It is the "
-        "only honest measure of the models; 5 to 10 % is usual.",
+        "only honest measure of the models, and at least 5 %; up to 10 % is usual.",
         widget=forms.TextInput(attrs={"class": "input input-short", "autocomplete": "off"}),
     )
     overlap = forms.IntegerField(
@@ -40,6 +41,32 @@ class PlanForm(forms.Form):
     )
     annotators = forms.MultipleChoiceField(
         label="Models it listens to", required=False, widget=forms.CheckboxSelectMultiple
+    )
+    second = forms.ChoiceField(
+        label="A stronger model in between",
+        required=False,
+        help_text="Items go to it instead of a person where it puts more labels right for the money, as people's labels show. "
+        "Needs a budget in money, which pays both, and 20 items that it and people have judged.",
+    )
+    alpha = forms.CharField(
+        label="Error allowed where a model labels alone",
+        max_length=20,
+        initial="10 %",
+        help_text="Items are accepted on the model's word only where audits prove that no more of its labels are wrong.",
+        widget=forms.TextInput(attrs={"class": "input input-short", "autocomplete": "off"}),
+    )
+    online = forms.BooleanField(
+        label="Keep up with new items and judgments",
+        required=False,
+        help_text="The plan is made anew when enough came in or a model changed; audits and judged items stay.",
+    )
+    expected_items = forms.IntegerField(
+        label="Items expected in all",
+        required=False,
+        min_value=1,
+        max_value=10**9,
+        help_text="Where more items are to come: a budget in money is spread over so many. Empty: those that are here.",
+        widget=forms.NumberInput(attrs={"class": "input input-short"}),
     )
     seed = forms.IntegerField(
         label="Seed",
@@ -57,8 +84,12 @@ class PlanForm(forms.Form):
         chosen = [str(row.pk) for row in draft.default_annotators(project)]
         self.fields["annotators"].choices = [(str(row.pk), row.annotator.name) for row in self.models]
         self.fields["annotators"].initial = chosen
+        self.fields["second"].choices = [
+            ("", "None"),
+            *((str(row.pk), row.annotator.name) for row in self.models if row.asks),
+        ]
         self.fields["overlap"].initial = project.overlap
-        self.fields["policy"].initial = "lm_uncertainty"
+        self.fields["policy"].initial = policies.DEFAULT
         price = (
             f" One judgment costs {in_words(project.human_cost, self.currency)}."
             if project.human_cost
@@ -80,10 +111,25 @@ class PlanForm(forms.Form):
         return budget
 
     def clean_audit_share(self) -> float:
+        share = self._share("audit_share")
+        if share < MIN_AUDIT:
+            raise forms.ValidationError(f"At least {MIN_AUDIT:.0%}: without audits nothing can be measured.")
+        return share
+
+    def clean_alpha(self) -> float:
+        share = self._share("alpha")
+        if share >= 1:
+            raise forms.ValidationError("Expected a share below 1, such as 10 %.")
+        return share
+
+    def _share(self, name: str) -> float:
         try:
-            return parse_share(self.cleaned_data["audit_share"], allow_zero=True)
+            return parse_share(self.cleaned_data[name])
         except BadBudget as error:
-            raise forms.ValidationError(str(error))
+            raise forms.ValidationError(str(error)) from None
 
     def clean_annotators(self):
         return [row for row in self.models if str(row.pk) in self.cleaned_data["annotators"]]
+
+    def clean_second(self):
+        return next((row for row in self.models if str(row.pk) == self.cleaned_data["second"]), None)

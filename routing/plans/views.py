@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Prefetch
@@ -12,15 +14,17 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotations.items.content import prompt_text
 from annotations.items.models import Item
-from annotations.projects.access import project_for
+from annotations.projects import rules
+from annotations.projects.access import project_for, require
 from app.ledger.ledger import BudgetExceeded
 from app.web.paging import BadCursorError, keyset_page
 
-from . import effect, uncertainty, words
+from . import cascade, effect, online, outlook, reasons, refit, words, worth
 from .apply import apply_plan, drop_plan, earned, held_by
-from .draft import POLICIES, PlanError, draft_plan, job_of
+from .budget import BadBudget, in_words, parse_share
+from .draft import TITLES, PlanError, draft_again, draft_plan, job_of
 from .forms import PlanForm
-from .models import Decision, RoutingPlan
+from .models import Decision, Refit, RoutingPlan
 
 TOP = 25
 
@@ -41,7 +45,7 @@ def plan_list(request: HttpRequest, slug: str) -> HttpResponse:
         return render(request, "400.html", {"reason": str(error)}, status=400)
     current = RoutingPlan.objects.filter(project=project, state=RoutingPlan.State.APPLIED).first()
     for plan in page.rows:
-        plan.budget_words, plan.policy_words = words.budget(plan), POLICIES.get(plan.policy, plan.policy)
+        plan.budget_words, plan.policy_words = words.budget(plan), TITLES.get(plan.policy, plan.policy)
     return render(
         request,
         "plans/list.html",
@@ -53,6 +57,7 @@ def plan_list(request: HttpRequest, slug: str) -> HttpResponse:
             "page": page,
             "current": current,
             "sentence": words.sentence(current) if current else "",
+            "honesty": worth.line(current, worth.fresh(current)) if current else None,
             "progress": effect.progress(current) if current else None,
         },
     )
@@ -94,6 +99,8 @@ def plan_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     applied = plan.applied_at is not None
     counted = effect.progress(plan) if applied else None
     job = job_of(plan)
+    measured = worth.fresh(plan) if plan.state == plan.State.APPLIED else worth.stored(plan)
+    in_force = plan.state == plan.State.APPLIED
     return render(
         request,
         "plans/detail.html",
@@ -105,8 +112,16 @@ def plan_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
             "plan": plan,
             "summary": plan.summary,
             "sentence": words.sentence(plan),
+            "honesty": worth.line(plan, measured) if applied else None,
+            "proposed_by": Refit.objects.select_related("round", "reward_model").filter(plan=plan).first(),
+            "measured": measured.get("report"),
+            "second_worth": measured.get("second"),
+            "second_job": cascade.job_of(plan),
+            "due": online.why_refit(plan) if in_force else "",
+            "replaced_by": online.newer_version(plan) if in_force else None,
+            "outlook": _outlook(plan, _share_of(request)),
             "budget": words.budget(plan),
-            "policy": POLICIES.get(plan.policy, plan.policy),
+            "policy": TITLES.get(plan.policy, plan.policy),
             "duration": words.duration(plan.summary),
             "plot": words.histogram(plan),
             "top": _top(plan),
@@ -123,10 +138,85 @@ def plan_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 
 
 @login_required
+@require_GET
+def plan_outlook(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """What the plan would bring at another share of human labels: the slider's part of the page."""
+    plan = _plan(project_for(request, slug), number)
+    try:
+        share = min(1.0, max(0.0, float(request.GET.get("share", "")) / 100))
+    except ValueError:
+        return render(
+            request, "400.html", {"reason": "share: expected a percentage from 0 to 100."}, status=400
+        )
+    context = {"plan": plan, "project": plan.project, "outlook": _outlook(plan, share)}
+    if request.headers.get("HX-Request"):
+        return render(request, "plans/outlook.html", context)
+    return redirect(f"{reverse('plans:detail', args=[slug, number])}?share={100 * share:g}")
+
+
+@login_required
+@require_POST
+def plan_again(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """Draft the same plan at the share that the slider shows."""
+    plan = _plan(project_for(request, slug), number)
+    try:
+        share = parse_share(f"{request.POST.get('share', '')} %")
+        made = draft_again(plan=plan, share=share, actor=request.user)
+    except (BadBudget, PlanError) as error:
+        messages.error(request, str(error))
+        return redirect("plans:detail", slug=slug, number=number)
+    return redirect("plans:detail", slug=slug, number=made.number)
+
+
+@login_required
+@require_GET
+def item_why(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Why an item went where it went, plan by plan: a part of the item's page."""
+    project = project_for(request, slug)
+    rows = list(
+        Decision.objects.filter(item_id=pk, item__project=project)
+        .exclude(plan__state=RoutingPlan.State.DROPPED)
+        .select_related("plan")
+        .order_by("-plan_id")[:10]
+    )
+    for row in rows:
+        row.reason_words, row.policy_words = reasons.of(row), TITLES.get(row.plan.policy, row.plan.policy)
+    return render(request, "plans/why.html", {"project": project, "rows": rows})
+
+
+def _share_of(request: HttpRequest) -> float | None:
+    """The share in the address, in [0, 1]; None without one."""
+    try:
+        return min(1.0, max(0.0, float(request.GET["share"]) / 100))
+    except (KeyError, ValueError):
+        return None
+
+
+def _outlook(plan: RoutingPlan, share: float | None) -> dict | None:
+    """What the slider shows at a share; the plan's own where none is given."""
+    stored = plan.summary.get("outlook")
+    if not stored:
+        return None
+    items = plan.summary["items"]
+    share = plan.summary["people"] / items if share is None else share
+    point = outlook.at(stored, share)
+    each = 1 if Decimal(plan.summary["cost_each"]) else 0
+    return {
+        "share": round(100 * share),
+        "point": point,
+        "sentence": outlook.sentence(point, plan.currency, each, in_words) + outlook.beyond(stored, share),
+        "second": outlook.second_words(stored, point, plan.currency, in_words),
+        "plot": outlook.picture(stored, share),
+        "n": stored["n"],
+    }
+
+
+@login_required
 @require_POST
 def plan_apply(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """Put a draft in force."""
     project = project_for(request, slug)
+    require(project, rules.of(project).budget.plans_by, "Putting plans in force")
     plan = _plan(project, number)
     try:
         apply_plan(plan=plan, actor=request.user)
@@ -152,6 +242,24 @@ def plan_drop(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     return redirect("plans:list", slug=slug)
 
 
+@login_required
+@require_POST
+def refit_decide(request: HttpRequest, slug: str, number: int, what: str) -> HttpResponse:
+    """Approve or decline the refit that a round's promotion asks for."""
+    project = project_for(request, slug)
+    found = Refit.objects.select_related("round__project", "reward_model").filter(
+        round__project=project, round__number=number
+    )
+    waiting = found.first()
+    if waiting is None or what not in ("approve", "decline"):
+        raise Http404("No such refit.")
+    try:
+        (refit.approve if what == "approve" else refit.decline)(refit=waiting, actor=request.user)
+    except refit.NotNow as error:
+        messages.error(request, str(error))
+    return redirect("rewards:loop", slug)
+
+
 def _plan(project, number: int) -> RoutingPlan:
     plan = (
         RoutingPlan.objects.select_related("project", "created_by")
@@ -172,5 +280,6 @@ def _top(plan: RoutingPlan) -> list[Decision]:
     )
     for row in rows:
         row.prompt = prompt_text(row.item.prompt)
-        row.reason_words = [uncertainty.in_words(reason) for reason in row.reasons]
+        row.plan = plan
+        row.reason_words = reasons.of(row)
     return rows

@@ -53,8 +53,9 @@ def duration(summary: dict) -> str:
 def histogram(plan: RoutingPlan) -> Plot | None:
     """Items by score, people's full and models' hollow bars on top of each other, and the threshold."""
     counts = plan.summary.get("histogram")
-    if not counts or plan.policy == "random":
+    if not counts or plan.policy == "random" or plan.summary.get("at_random") or len(counts["people"]) < 2:
         return None
+    begin, span = counts.get("low", 0.0), counts.get("high", 1.0) - counts.get("low", 0.0)
     people, models = counts["people"], counts["lm"]
     top, left, right, bottom, high = 26, 62, WIDTH - 24, 244, 300
     most = max(a + b for a, b in zip(people, models, strict=True)) or 1
@@ -79,14 +80,15 @@ def histogram(plan: RoutingPlan) -> Plot | None:
                     f'width="{wide:.1f}" height="{y(low) - y(low + n):.1f}"/></g>'
                 )
     for tick in (0, 0.25, 0.5, 0.75, 1):
-        parts.append(text(left + (right - left) * tick, bottom + 18, f"{tick:g}"))
+        parts.append(text(left + (right - left) * tick, bottom + 18, f"{begin + span * tick:.3g}"))
     parts.append(f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
-    parts.append(text((left + right) / 2, bottom + 42, "Score: how unsure the models are", "label-axis"))
+    parts.append(text((left + right) / 2, bottom + 42, "Score of the policy", "label-axis"))
     parts.append(text(left - 8, top - 12, "Items", "label-axis", "end"))
     if plan.threshold is not None:
-        x = left + (right - left) * plan.threshold
+        where = min(1.0, max(0.0, (plan.threshold - begin) / span)) if span else 0.0
+        x = left + (right - left) * where
         parts.append(f'<line class="reference" x1="{x:.1f}" x2="{x:.1f}" y1="{top - 6}" y2="{bottom}"/>')
-        near_end = plan.threshold > 0.6
+        near_end = where > 0.6
         words = f"threshold {plan.threshold:.2f}"
         parts.append(text(x + (-6 if near_end else 6), top - 10, words, "", "end" if near_end else "start"))
     title = "Items by score"
@@ -99,9 +101,9 @@ def histogram(plan: RoutingPlan) -> Plot | None:
         f"<title>{title}</title><desc>{escape(caption)}</desc>{''.join(parts)}</svg>"
     )
     columns = [{"label": label, "numeric": True} for label in ("Score from", "to", "To people", "To models")]
-    size = 1 / len(people)
+    size = span / len(people)
     rows = [
-        [f"{i * size:.2f}", f"{(i + 1) * size:.2f}", f"{human:,}", f"{model:,}"]
+        [f"{begin + i * size:.3g}", f"{begin + (i + 1) * size:.3g}", f"{human:,}", f"{model:,}"]
         for i, (human, model) in enumerate(zip(people, models, strict=True))
         if human or model
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.response import Response
 
 from annotations.datasets.models import Snapshot
 from annotations.projects.access import project_for
@@ -23,12 +24,25 @@ from app.web.api import (
     parse,
     parse_query,
 )
+from app.web.problems import Problem
 
+from . import artefacts, scoring
 from .jobs import BadTraining, start_training
 from .models import RewardModel, TrainingRun
-from .serializers import NewTraining, RewardModelResource, TrainingRunResource
+from .serializers import (
+    BestAnswer,
+    BestRequest,
+    NewTraining,
+    RewardModelResource,
+    ScoreAnswer,
+    ScoreRequest,
+    TrainingRunResource,
+)
 
-OPTIONS = ("backend", "judgments", "aspect", "lm_weight", "note")
+OPTIONS = (
+    "backend", "judgments", "aspect", "lm_weight", "note", "strength_map", "extrapolate", "use_ratings", "propensity",
+    "options",
+)  # fmt: skip
 
 
 class RewardModels(ApiView):
@@ -59,6 +73,60 @@ class RewardModelOne(ApiView):
         return one(
             request, RewardModelResource, get_object_or_404(rows, project=project, public_id=public_id)
         )
+
+
+class RewardModelScore(ApiView):
+    """Scores of responses, which are stored nowhere."""
+
+    @extend_schema(
+        tags=["reward models"], summary="Score responses", request=ScoreRequest, operation_id="reward_models_score",
+        parameters=[SLUG, in_path("public_id", "The model's id, rm_….")], responses=ScoreAnswer,
+    )  # fmt: skip
+    def post(self, request, slug, public_id):
+        """Up to 256 rows of up to 64 responses. A pair's `probability` is that of the second being better."""
+        model = _model(project_for(request, slug), public_id)
+        body = parse(ScoreRequest, request.data)
+        return Response({"model": model.public_id, "rows": _ranked(model, body["rows"], body.get("all_of"))})
+
+
+class RewardModelBest(ApiView):
+    """The best of n responses."""
+
+    @extend_schema(
+        tags=["reward models"], summary="Choose the best of n", request=BestRequest, operation_id="reward_models_best",
+        parameters=[SLUG, in_path("public_id", "The model's id, rm_….")], responses=BestAnswer,
+    )  # fmt: skip
+    def post(self, request, slug, public_id):
+        """The response with the highest score, or with `all_of` the one that is best in all respects; of equal ones the first."""
+        model = _model(project_for(request, slug), public_id)
+        row = parse(BestRequest, request.data)
+        (found,) = _ranked(model, [row], row.get("all_of"))
+        text = row["responses"][found["best"]]
+        told = {name: found[name] for name in ("best", "scores", "in_all")}
+        return Response({"model": model.public_id, "text": text, **told})
+
+
+def _model(project, public_id: str) -> RewardModel:
+    return get_object_or_404(RewardModel, project=project, public_id=public_id)
+
+
+def _ranked(model: RewardModel, rows: list[dict], all_of: list[str] | None) -> list[dict]:
+    wanted = list(dict.fromkeys(all_of or []))
+    known = RewardModel.objects.filter(project=model.project_id, public_id__in=wanted).in_bulk(
+        field_name="public_id"
+    )
+    if missing := [name for name in wanted if name not in known or name == model.public_id]:
+        raise bad("all_of", f"This project has no other model {missing[0]}.")
+    try:
+        return scoring.rank(
+            model,
+            [(row.get("prompt", ""), row["responses"], row.get("source", "")) for row in rows],
+            [known[name] for name in wanted],
+        )
+    except scoring.NoReference as error:
+        raise bad("all_of", str(error)) from None
+    except artefacts.ArtefactError as error:
+        raise Problem(409, f"{model.public_id} cannot be loaded", str(error)) from None
 
 
 class TrainingRuns(ApiView):
@@ -96,8 +164,16 @@ class TrainingRuns(ApiView):
                 **{key: body[key] for key in ("loss", "seed") if key in body},
             )
         except BadTraining as error:
-            raise bad("snapshot" if "snapshot" in str(error) else "lm_weight", str(error)) from None
+            raise bad(_field_of(str(error)), str(error)) from None
         return accepted(Job.objects.get(pk=run.job_id))
+
+
+def _field_of(words: str) -> str:
+    """Which field a refusal of `start_training` is about."""
+    for name in ("snapshot", "backend", "option"):
+        if name in words:
+            return "options" if name == "option" else name
+    return "lm_weight"
 
 
 class TrainingRunOne(ApiView):

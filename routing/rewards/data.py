@@ -56,13 +56,14 @@ class Pairs(_Columns):
     Attributes:
         prompts, first_texts, second_texts: lists of n strings; first and second in canonical order.
         target: share of votes for the second response, ties half; exactly ½ is a tie. float (n,).
-        weight: 1 for people, `lm_weight` for language models. float (n,).
+        weight: 1 for people, `lm_weight` for language models, times the item's `label_weight`. float (n,).
         strength: level of preference 1..3 (1 for ties and unscaled labels). int (n,).
         group: key of what must not be divided between training and evaluation. list of n.
         source: "human" or "lm", whose votes made the label. list of n.
         origin: "direct", "ranking" or "rating", what the votes were. list of n.
         item_ids: list of n strings.
         votes: counts (first better, tie, second better) of that source, int (n, 3).
+        dataset: the items' `source`, empty where they name none. list of n.
     """
 
     prompts: list[str]
@@ -76,6 +77,7 @@ class Pairs(_Columns):
     origin: list[str]
     item_ids: list[str]
     votes: np.ndarray
+    dataset: list[str]
 
     @property
     def decided(self) -> np.ndarray:
@@ -99,6 +101,7 @@ class Ratings(_Columns):
         group, source, attribute, item_ids: lists of n strings, as in `Pairs`.
         response: index of the response in its item. int (n,).
         n_raters: how many annotators the mean is over. int (n,).
+        dataset: the items' `source`, empty where they name none. list of n.
     """
 
     prompts: list[str]
@@ -111,6 +114,7 @@ class Ratings(_Columns):
     item_ids: list[str]
     response: np.ndarray
     n_raters: np.ndarray
+    dataset: list[str]
 
     def primary(self) -> Ratings:
         """Return one row per response: its overall or helpfulness rating, else the mean of all it has."""
@@ -154,12 +158,13 @@ def pairs_from_items(
                 if origin == "rating" and target == 0.5:
                     continue
                 strength = 1 if target == 0.5 else int(np.clip(np.floor(abs(np.mean(votes)) + 0.5), 1, 3))
-                weight = 1.0 if kind == "human" else lm_weight
+                weight = weight_of(item, kind, lm_weight)
                 rows.append(
                     {
                         "prompts": prompt, "first_texts": texts[first], "second_texts": texts[second],
                         "target": target, "weight": weight, "strength": strength, "group": group,
                         "source": kind, "origin": origin, "item_ids": str(item.get("id", "")), "votes": counts,
+                        "dataset": str(item.get("source") or ""),
                     }
                 )  # fmt: skip
     return _collect(Pairs, rows)
@@ -193,15 +198,21 @@ def ratings_from_items(
                 kind = next(kind for kind in KINDS if kind in by_kind)
                 values = by_kind[kind]
                 text = _text(item["responses"][response]["text"])
-                weight = 1.0 if kind == "human" else lm_weight
+                weight = weight_of(item, kind, lm_weight)
                 rows.append(
                     {
                         "prompts": prompt, "texts": text, "value": float(np.mean(values)), "weight": weight,
                         "group": group, "source": kind, "attribute": name, "n_raters": len(values),
                         "item_ids": str(item.get("id", "")), "response": response,
+                        "dataset": str(item.get("source") or ""),
                     }
                 )  # fmt: skip
     return _collect(Ratings, rows)
+
+
+def weight_of(item: dict[str, Any], kind: str, lm_weight: float) -> float:
+    """Return the weight of an item's label: its source's, times the item's own `label_weight` (1 if absent)."""
+    return (1.0 if kind == "human" else lm_weight) * float(item.get("label_weight", 1.0))
 
 
 def usable_judgments(item: dict[str, Any]) -> Iterator[dict[str, Any]]:

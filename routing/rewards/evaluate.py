@@ -22,6 +22,9 @@ from routing.rewards.data import Pairs
 LEVEL = 0.95
 MIN_PAIRS = 10
 N_BINS = 10
+ECE_BINS = (5, 10, 20)
+BY_DATASET = ("accuracy", "length_baseline", "gain_over_length", "human_ceiling")
+_NO_CEILING = "no decided pair has two or more human votes"
 _CHUNK = 100
 
 Estimate = dict[str, Any]
@@ -37,11 +40,14 @@ def evaluate_pairs(
     - `accuracy`: share of decided pairs on the right side; an exact draw counts half;
     - `length_baseline`: the same for "more characters wins"; `gain_over_length`: paired difference;
     - `nll`, `brier`: mean -log p(label) and (p - label)²;
-    - `ece10`: expected calibration error, 10 equal bins of confidence max(p, 1 - p) over [½, 1]
+    - `ece5`, `ece10`, `ece20`: expected calibration error, equal bins of confidence max(p, 1 - p) over [½, 1]
       (Guo et al. 2017; order-invariant, as a pair's sides are);
+    - `accuracy_longer_wrong`: accuracy where the longer response is the worse one;
+    - `length_correlation`: Pearson correlation of the margin with the difference of log lengths;
     - `human_ceiling`: mean max(α, 1 - α), α the share of people's votes for the second (ties half), over
       decided pairs with at least two human votes: what always siding with the majority scores on one vote;
-    - `by_strength`, `by_source`: accuracy estimates; `calibration`: per bin confidence and accuracy;
+    - `by_strength`, `by_source` (human or lm): accuracy estimates; `by_dataset`: accuracy, length baseline,
+      gain over it and human ceiling for each of the items' sources; `calibration`: confidence and accuracy per bin;
     - `n`, `n_ties`, `tie_share`, `n_groups`, `seed`, `n_boot`.
 
     Raises ValueError for a wrong length, an unknown kind, or values that are not finite or not in [0, 1].
@@ -66,7 +72,14 @@ def evaluate_pairs(
     table.ratio("brier", (probability - label) ** 2, ones)
 
     ceiling, voted = _ceiling(rows)
-    table.ratio("human_ceiling", ceiling, voted, reason="no decided pair has two or more human votes")
+    table.ratio("human_ceiling", ceiling, voted, reason=_NO_CEILING)
+
+    wrong = (longer == 0.0).astype(float)
+    table.ratio(
+        "accuracy_longer_wrong", right * wrong, wrong, reason="the longer response is never the worse one"
+    )
+    sizes = [[np.log1p(len(t)) for t in texts] for texts in (rows.first_texts, rows.second_texts)]
+    table.correlation("length_correlation", np.subtract(sizes[1], sizes[0]) if n else ones, logit)
 
     strengths = [int(level) for level in np.unique(rows.strength)]
     for level in strengths:
@@ -76,31 +89,45 @@ def evaluate_pairs(
     for source in sources:
         mask = np.array([name == source for name in rows.source], dtype=float)
         table.ratio(f"source {source}", right * mask, mask)
+    datasets = sorted(set(rows.dataset)) if len(set(rows.dataset)) > 1 else []
+    for dataset in datasets:
+        mask = np.array([name == dataset for name in rows.dataset], dtype=float)
+        table.ratio(f"dataset accuracy {dataset}", right * mask, mask)
+        table.ratio(f"dataset length_baseline {dataset}", longer * mask, mask)
+        table.ratio(f"dataset gain_over_length {dataset}", (right - longer) * mask, mask)
+        table.ratio(f"dataset human_ceiling {dataset}", ceiling * mask, voted * mask, reason=_NO_CEILING)
 
     confidence = np.maximum(probability, 1.0 - probability)
-    bins = np.minimum((2.0 * (confidence - 0.5) * N_BINS).astype(int), N_BINS - 1)
-    members = (bins[:, None] == np.arange(N_BINS)).astype(float)
+    for n_bins in ECE_BINS:
+        members = _bins(confidence, n_bins)
+        table.calibration_error(f"ece{n_bins}", (right - confidence)[:, None] * members)
+    members = _bins(confidence, N_BINS)
     for k in range(N_BINS):
         table.ratio(f"bin {k}", right * members[:, k], members[:, k], reason="no pair has this confidence")
-    gaps = table.columns((right - confidence)[:, None] * members)
-    table.figure("ece10", lambda sums, size: np.abs(sums[..., gaps]).sum(axis=-1) / size, ones)
 
     estimates = table.estimates(seed, n_boot)
-    calibration = [
-        {
-            "lo": 0.5 + k / (2 * N_BINS),
-            "hi": 0.5 + (k + 1) / (2 * N_BINS),
-            "confidence": float(confidence[bins == k].mean()) if np.any(bins == k) else None,
-            "accuracy": estimates.pop(f"bin {k}"),
-        }
-        for k in range(N_BINS)
-    ]
+    calibration = []
+    for k in range(N_BINS):
+        inside = members[:, k] > 0
+        calibration.append(
+            {
+                "lo": 0.5 + k / (2 * N_BINS),
+                "hi": 0.5 + (k + 1) / (2 * N_BINS),
+                "confidence": float(confidence[inside].mean()) if np.any(inside) else None,
+                "accuracy": estimates.pop(f"bin {k}"),
+            }
+        )
+    by_dataset = {
+        dataset: {name: estimates.pop(f"dataset {name} {dataset}") for name in BY_DATASET}
+        for dataset in datasets
+    }
     by_strength = {str(level): estimates.pop(f"strength {level}") for level in strengths}
     by_source = {source: estimates.pop(f"source {source}") for source in sources}
     return {
         **estimates,
         "by_strength": by_strength,
         "by_source": by_source,
+        "by_dataset": by_dataset,
         "calibration": calibration,
         "n": n,
         "n_ties": len(pairs) - n,
@@ -143,6 +170,23 @@ class _Sums:
         top = self.columns(numerator[:, None])[0]
         self.figure(name, lambda sums, size: sums[..., top] / size, count, **more)
 
+    def calibration_error(self, name: str, gaps: np.ndarray) -> None:
+        """Add Σ over bins |Σ (right - confidence)| / n; `gaps` (n, bins)."""
+        columns = self.columns(gaps)
+        self.figure(
+            name, lambda sums, size: np.abs(sums[..., columns]).sum(axis=-1) / size, np.ones(len(gaps))
+        )
+
+    def correlation(self, name: str, x: np.ndarray, y: np.ndarray) -> None:
+        """Add Pearson's correlation of two columns (n,)."""
+        at = self.columns(np.stack([x, y, x * x, y * y, x * y], axis=1))
+
+        def pearson(sums: np.ndarray, size: np.ndarray) -> np.ndarray:
+            mx, my, xx, yy, xy = (sums[..., k] / size for k in at)
+            return (xy - mx * my) / np.sqrt(np.maximum((xx - mx**2) * (yy - my**2), 1e-300))
+
+        self.figure(name, pearson, np.ones(len(x)))
+
     def estimates(self, seed: int, n_boot: int) -> dict[str, Estimate]:
         """Return every figure with its percentile interval; draws are shared, so they are paired."""
         matrix = np.stack(self._columns, axis=1)
@@ -173,6 +217,12 @@ class _Sums:
                 lo, hi = np.nanpercentile(np.concatenate(draws[name]), [tail, 100.0 - tail])
                 result[name] = {"value": value, "lo": float(lo), "hi": float(hi), "n": n}
         return result
+
+
+def _bins(confidence: np.ndarray, n_bins: int) -> np.ndarray:
+    """Return the 0/1 membership (n, n_bins) of confidences in equal bins over [½, 1]."""
+    index = np.minimum((2.0 * (confidence - 0.5) * n_bins).astype(int), n_bins - 1)
+    return (index[:, None] == np.arange(n_bins)).astype(float)
 
 
 def no_estimate(n: int, reason: str) -> Estimate:

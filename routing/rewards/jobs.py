@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
+import time
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,21 +14,24 @@ from typing import Any, NoReturn
 import numpy
 import scipy
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.urls import reverse
+from django.utils import timezone
 
 from annotations.datasets import snapshots
 from annotations.datasets.models import Snapshot
 from annotations.projects.models import Project
 from app.jobs import runner
-from app.jobs.runner import JobContext, JobFailed
+from app.jobs.models import WorkerBeat
+from app.jobs.runner import JobContext, JobFailed, JobLost
 
-from . import artefacts, linear, prepare, registry, train
+from . import artefacts, backends, bases, devices, linear, losses, prepare, registry, train
 from .evaluate import paired_gain
 from .models import TrainingRun
+from .transformer.options import Options
 
 KIND = "rewards.train"
-QUEUE = {"linear": "default"}
+QUEUE = {"linear": "default", "transformer": "gpu"}
 STEPS = (
     ("freeze", "Freeze the data", 0),
     ("read", "Read it", 8),
@@ -37,7 +43,14 @@ STEPS = (
 )
 STARTS = {name: share for name, _, share in STEPS}
 TOTAL = 100
-OPTIONS = ("backend", "judgments", "lm_weight", "aspect", "note")
+FIT_KEYS = ("accuracy", "lr", "tokens_per_second", "eta_seconds", "memory_mib", "tokens")
+LIVE_STAGES = ("ratings", "preferences", "joint")
+EVENT_SECONDS = 2.0
+DEVICE_POLL_SECONDS = 1.0
+OPTIONS = (
+    "backend", "judgments", "lm_weight", "aspect", "note", "strength_map", "extrapolate", "use_ratings",
+    "propensity", "options",
+)  # fmt: skip
 
 
 class BadTraining(ValueError):
@@ -52,9 +65,11 @@ def start_training(
     loss: str = "scaled_bt",
     seed: int = 0,
     options: dict[str, Any] | None = None,
+    any_base: bool = False,
 ) -> TrainingRun:
     """Write a TrainingRun with its Job; without a snapshot the Job freezes the project's data first.
 
+    `any_base` lets a transformer start from any folder or hub id (the command line); else see `bases`.
     `options`: any of backend, judgments, lm_weight, aspect (see `prepare.Spec`) and a note. Raises
     BadTraining for unknown values and for a snapshot of another project or one that is not ready.
     """
@@ -65,11 +80,19 @@ def start_training(
     spec = prepare.Spec(loss=loss, seed=int(seed), **options)
     for name, value, known in (
         ("loss", spec.loss, linear.LOSSES),
-        ("backend", spec.backend, train.BACKENDS),
+        ("backend", spec.backend, trainable_backends()),
         ("judgments", spec.judgments, prepare.JUDGMENTS),
+        ("strength_map", spec.strength_map, losses.STRENGTH_MAPS),
     ):
         if value not in known:
             raise BadTraining(f"{name} {value!r}: expected one of {', '.join(known)}")
+    if spec.backend == "transformer":
+        try:
+            wanted = Options.read(spec.options)
+            if not any_base:
+                bases.check(wanted)
+        except ValueError as error:
+            raise BadTraining(str(error)) from None
     if not 0 < spec.lm_weight <= 1:
         raise BadTraining(f"lm_weight {spec.lm_weight:g}: expected a number above 0 and at most 1")
     if not 0 <= spec.seed < 2**63:
@@ -98,6 +121,15 @@ def start_training(
         run.job_id = job.pk
         run.save(update_fields=["job_id"])
     return run
+
+
+def trainable_backends() -> tuple[str, ...]:
+    """What can be trained: what this process has, and transformers where a worker is there for them alone."""
+    seen = timezone.now() - timedelta(minutes=2)
+    beats = WorkerBeat.objects.filter(seen_at__gte=seen).values_list("queues", flat=True)
+    if QUEUE["transformer"] in set(beats):
+        return backends.NAMES
+    return backends.available()
 
 
 def spec_of(run: TrainingRun) -> prepare.Spec:
@@ -132,18 +164,69 @@ def perform(job: JobContext, run_id: int) -> dict[str, Any]:
         _fail(job, error)
     with _Folder(run.pk, job.job.fence) as folder:
         try:
-            trained = train.train(
-                material, spec, folder,
-                step=steps.begin, progress=steps.fit, should_cancel=lambda: bool(job.report()),
-            )  # fmt: skip
+            with _device(job, run, spec) as work:
+                trained = train.train(
+                    material, spec, folder, step=steps.begin, progress=steps.fit,
+                    should_cancel=lambda: bool(job.report()), work=work,
+                )  # fmt: skip
+        except devices.Lost:
+            raise JobLost(str(job.job.pk)) from None
         except (train.NotReproduced, ValueError) as error:
             _fail(job, error)
         _against_promoted(run.project, material, trained, job)
         steps.begin("register", "Registering the model")
         job.check()
         model = registry.register(run_id=run.pk, trained=trained, config=_config(run, trained))
+    shutil.rmtree(_work_folder(run), ignore_errors=True)
     job.report(done=TOTAL, message=f"{model.public_id} is registered")
     return _result(model)
+
+
+def _work_folder(run: TrainingRun) -> Path:
+    """Where the trainer's checkpoints are until the model is registered; attempts of a run share it."""
+    return Path(settings.MEDIA_ROOT) / registry.FOLDER / f".rm_{run.pk}.work"
+
+
+@contextlib.contextmanager
+def _device(job: JobContext, run: TrainingRun, spec: prepare.Spec):
+    """Hold this machine's device while a transformer trains; waits for it, and gives it back."""
+    if spec.backend != "transformer":
+        yield None
+        return
+    name, device = devices.of_this_machine()
+    while (fence := devices.acquire(name=name, job_id=job.job.pk)) is None:
+        job.report(message=f"Waiting for {name}: another training holds it")
+        time.sleep(DEVICE_POLL_SECONDS)
+
+    last = time.monotonic()
+
+    def beat() -> None:
+        nonlocal last
+        with _patient(last):
+            devices.renew(name=name, fence=fence)
+            job.report()
+            last = time.monotonic()
+
+    job.log(f"Training on {name}, fence {fence}")
+    folder = _work_folder(run)
+    lock = folder.parent / f".{name.replace(':', '_').replace('/', '_')}.lock"
+    folder.mkdir(parents=True, exist_ok=True)
+    threads = settings.REWARD_CPU_THREADS if device == "cpu" else None
+    try:
+        yield backends.Work(folder, lock, beat, device, threads)
+    finally:
+        devices.release(name=name, fence=fence)
+
+
+@contextlib.contextmanager
+def _patient(last: float):
+    """Outlive a database that is away for less than the device's lease: nobody else can take the device then."""
+    try:
+        yield
+    except (OperationalError, InterfaceError):
+        connection.close()
+        if time.monotonic() - last > devices.LEASE.total_seconds():
+            raise
 
 
 def _fail(job: JobContext, error: Exception) -> NoReturn:
@@ -156,7 +239,7 @@ class _Steps:
     """Writes what the run's page shows live: steps, the loss curve, a share done."""
 
     def __init__(self, job: JobContext) -> None:
-        self.job, self.fence = job, job.job.fence
+        self.job, self.fence, self.told = job, job.job.fence, 0.0
 
     def begin(self, name: str, words: str) -> None:
         self.job.event(kind="step", fence=self.fence, name=name, words=words)
@@ -164,8 +247,23 @@ class _Steps:
         self.job.report(done=STARTS[name], total=TOTAL, message=words)
 
     def fit(self, event: dict[str, Any]) -> None:
-        kept = {key: event[key] for key in ("stage", "fold", "step", "loss", "message")}
+        now = time.monotonic()
+        if event["stage"] == "note":
+            with _patient(now):
+                self.job.log(event["message"])
+            return
+        if event["stage"] in LIVE_STAGES and now - self.told < EVENT_SECONDS and event["fraction"] != 1.0:
+            return  # the page keeps 500 events: a long run must not push its own beginning out
+        self.told = now
+        with _patient(now):
+            self._write(event)
+
+    def _write(self, event: dict[str, Any]) -> None:
+        kept = {key: event[key] for key in FIT_KEYS if event.get(key) is not None}
+        kept |= {key: event[key] for key in ("stage", "fold", "step", "loss", "message")}
         self.job.event(kind="fit", fence=self.fence, **train.finite(kept))
+        if event["fraction"] is None:
+            return
         share = STARTS["fit"] + round(event["fraction"] * (STARTS["evaluate"] - STARTS["fit"]))
         self.job.report(done=share, total=TOTAL, message=event["message"])
 
@@ -214,11 +312,11 @@ def _against_promoted(project: Project, material, trained: train.Trained, job: J
     if incumbent is None:
         return
     try:
-        theirs = train.margins(linear.load(registry.directory(incumbent)), material.holdout)
+        theirs = train.margins(backends.load(registry.directory(incumbent)), material.holdout)
     except artefacts.ArtefactError as error:
         job.log(f"Not compared with {incumbent.public_id}: {error}")
         return
-    own = train.margins(linear.load(trained.directory), material.holdout)
+    own = train.margins(backends.load(trained.directory), material.holdout)
     gain = paired_gain(own, theirs, material.holdout, seed=trained.metrics["seed"])
     trained.metrics["against"] = {incumbent.public_id: train.finite(gain)}
 

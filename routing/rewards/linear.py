@@ -9,8 +9,9 @@ HelpSteer2-Preference (Wang et al. 2024, arXiv:2410.01257), in their linear form
 
 There is no intercept, so swapping the sides only changes the sign. λ has one value for style and one for
 n-grams (equivalently: a weight for the n-gram block and one λ). Both, and whether the prior is used, are
-chosen by prompt-grouped cross-validation on the negative log-likelihood; κ is the one-parameter
-Bradley-Terry fit along w_ridge. The out-of-fold logits of the choice give the temperature
+chosen by prompt-grouped cross-validation on the negative log-likelihood of the pairs; κ is the one-parameter
+Bradley-Terry fit along w_ridge. Other losses (`terms`) take the place of the second stage's, or with "joint"
+both stages are one fit. The out-of-fold logits of the choice give the temperature
 (Guo et al. 2017, arXiv:1706.04599). The prompt enters only through Δφ: terms of the prompt alone cancel.
 """
 
@@ -28,9 +29,11 @@ from scipy import sparse
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
+from annotations.analysis.folds import grouped_folds
 from routing.features.text import STYLE_NAMES, TextFeatures
-from routing.rewards import artefacts, losses
+from routing.rewards import artefacts, losses, terms
 from routing.rewards.data import Pairs, Ratings
+from routing.rewards.lists import Lists, with_pairs
 from routing.rewards.penalised import (
     N_STYLE,
     PairProblem,
@@ -39,13 +42,28 @@ from routing.rewards.penalised import (
     Watch,
     fit_ridges,
     fit_temperature,
-    grouped_folds,
+    stretched,
 )
 
 __all__ = ["LOSSES", "LinearModel", "TrainingCancelled", "fit", "load"]
 
-LOSSES = ("scaled_bt", "bt", "soft_bt")
+LOSSES = {
+    "scaled_bt": "Bradley-Terry, a pair counts by the strength of its preference",
+    "bt": "Bradley-Terry, every pair counts the same",
+    "soft_bt": "the smoothed share of votes is the target, so disagreement is learnt too",
+    "margin_bt": "Bradley-Terry that asks for a lead of the strength",
+    "rao_kupper": "Bradley-Terry with ties as an outcome of their own",
+    "plackett_luce": "whole rankings as choices one after the other",
+    "lipo": "LiPO-lambda: pairs of a ranking weighted by what swapping them would cost",
+    "bco": "thumbs; a decided pair is one thumb up and one down",
+    "mse": "ratings alone",
+    "joint": "scaled Bradley-Terry and ratings in one fit, not one after the other",
+}
+LIST_LOSSES = ("plackett_luce", "lipo")
+JOINT_SHARE = 1.0
+THUMB = "thumb"
 N_FOLDS = 5
+FORMAT = "plumbline-linear"
 _SCORE_BATCH = 2048
 
 
@@ -71,10 +89,12 @@ class LinearModel:
     offset: float
     info: dict[str, Any]
 
-    def score(self, prompts: Sequence[str], responses: Sequence[str]) -> np.ndarray:
+    def score(
+        self, prompts: Sequence[str], responses: Sequence[str], sources: Sequence[str] | None = None
+    ) -> np.ndarray:
         """Return a reward per response in calibrated logits, float64 (n,); only differences have meaning.
 
-        The linear model does not read the prompts; they are the interface that all reward models share.
+        This model reads neither prompts nor sources; they are the interface that all reward models share.
         """
         if len(prompts) != len(responses):
             raise ValueError(f"{len(prompts)} prompts but {len(responses)} responses")
@@ -93,8 +113,13 @@ class LinearModel:
 
     def save(self, directory: str | Path) -> dict[str, Any]:
         """Write `weights.npz` and `model.json` atomically; return the manifest (see `artefacts.write`)."""
+        header, arrays = self.parts()
+        return artefacts.write(directory, header, arrays)
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return (header, arrays): all that the model is."""
         header = {
-            "format": "plumbline-linear",
+            "format": FORMAT,
             "version": 1,
             "n_hashed": self.features.n_hashed,
             "style_names": list(STYLE_NAMES),
@@ -109,16 +134,20 @@ class LinearModel:
             "ngram_columns": self.ngram_columns,
             "ngram_weights": self.ngram_weights,
         }
-        return artefacts.write(directory, header, arrays)
+        return header, arrays
 
 
 def load(directory: str | Path) -> LinearModel:
     """Read a saved model; raise `artefacts.ArtefactError` when files are missing, altered or foreign."""
-    header, arrays = artefacts.read(directory)
-    if header.get("format") != "plumbline-linear" or header.get("version") != 1:
-        raise artefacts.ArtefactError(f"{directory} does not hold a linear model of version 1")
+    return from_parts(*artefacts.read(directory), directory)
+
+
+def from_parts(header: dict[str, Any], arrays: dict[str, np.ndarray], where: str | Path) -> LinearModel:
+    """Make a model of what `parts` gave; raise `artefacts.ArtefactError` naming `where` it came from."""
+    if header.get("format") != FORMAT or header.get("version") != 1:
+        raise artefacts.ArtefactError(f"{where} does not hold a linear model of version 1")
     if header.get("style_names") != list(STYLE_NAMES):
-        raise artefacts.ArtefactError(f"{directory} was trained on other style features")
+        raise artefacts.ArtefactError(f"{where} was trained on other style features")
     try:
         features = TextFeatures(arrays["style_mean"], arrays["style_scale"], int(header["n_hashed"]))
         return LinearModel(
@@ -126,7 +155,7 @@ def load(directory: str | Path) -> LinearModel:
             float(header["temperature"]), float(header["offset"]), header["info"],
         )  # fmt: skip
     except KeyError as error:
-        raise artefacts.ArtefactError(f"{directory} lacks {error.args[0]!r}") from error
+        raise artefacts.ArtefactError(f"{where} lacks {error.args[0]!r}") from error
 
 
 # The vectors are short: BLAS threads would only wait for each other (five times slower on a busy machine).
@@ -134,48 +163,78 @@ def load(directory: str | Path) -> LinearModel:
 def fit(
     pairs: Pairs,
     ratings: Ratings | None = None,
+    lists: Lists | None = None,
     *,
     seed: int,
     loss: str = "scaled_bt",
     strength_map: Mapping[int, float] | None = None,
+    extrapolate: bool = False,
     n_folds: int = N_FOLDS,
     progress: Progress | None = None,
     should_cancel: Callable[[], bool] | None = None,
 ) -> LinearModel:
-    """Train on pairs and, where there are any, ratings; deterministic for the same input and seed.
+    """Train on pairs, rankings and, where there are any, ratings; deterministic for the same input and seed.
 
-    `loss`: "scaled_bt" (a pair counts by its strength), "bt", or "soft_bt" (smoothed vote shares as
-    labels); ties count as soft label ½ in each. `progress` gets dicts {stage, fold, step, loss, message,
-    fraction}; `should_cancel` is asked at least every 16 evaluations and leads to `TrainingCancelled`.
-    Raises ValueError for an unknown loss or when there is neither a decided pair nor two rating rows.
+    `loss` is one of `LOSSES` (see there); ties count as soft label ½ in all but "rao_kupper". `extrapolate`
+    stretches the way from the ratings' weights to the solution by the factor that predicts left-out folds best.
+    `progress` gets dicts {stage, fold, step, loss, message, fraction}; `should_cancel` is asked at least every
+    16 evaluations and leads to `TrainingCancelled`. Raises ValueError for an unknown loss or when there is
+    nothing the loss can learn from.
     """
     if loss not in LOSSES:
         raise ValueError(f"unknown loss {loss!r}; choose one of {', '.join(LOSSES)}")
+    thumbs = (
+        ratings.take([name.lower() == THUMB for name in ratings.attribute]) if ratings is not None else None
+    )
+    thumbs = thumbs if thumbs is not None and len(thumbs) else None
     ratings = ratings.primary() if ratings is not None and len(ratings) else None
-    has_pairs = bool(len(pairs)) and bool(np.any(pairs.decided))
+    has_pairs = bool(len(pairs)) and bool(np.any(pairs.decided)) and loss != "mse"
     if not has_pairs and (ratings is None or len(ratings) < 2):
         raise ValueError("nothing to learn from: no decided pair and fewer than two rated responses")
+    if loss in ("mse", "joint") and ratings is None:
+        raise ValueError(f"loss {loss!r} learns from ratings, and there are none")
     watch = Watch(progress, should_cancel)
     watch.tell("features", 0.0, "Computing text features")
     strength_map = dict(strength_map or losses.STRENGTH_MAP)
     target, weight = training_targets(pairs, loss, strength_map)
-    design = _Design.build(pairs, ratings, watch)
+    lists = with_pairs(lists if lists is not None else _no_lists(), pairs) if loss in LIST_LOSSES else None
+    design = _Design.build(pairs, ratings, lists, thumbs, watch)
     groups = pairs.group + (ratings.group if ratings is not None else [])
+    groups = groups + (lists.group if lists else []) + (thumbs.group if thumbs else [])
     folds = grouped_folds(groups, n_folds, seed)
     n_folds = int(folds.max()) + 1
+    fold, rated_fold, list_fold, thumb_fold = _cut(folds, len(pairs), ratings, lists, thumbs)
 
     ridges = None
-    if ratings is not None:
+    if ratings is not None and loss != "joint":
         rated = design.texts[design.rated]
-        ridges = fit_ridges(rated, ratings.value, ratings.weight, folds[len(pairs) :], n_folds, watch)
+        ridges = fit_ridges(rated, ratings.value, ratings.weight, rated_fold, n_folds, watch)
+    alpha = 1.0
     if has_pairs:
         ridge = ridges.weights if ridges else [np.zeros(design.texts.shape[1])] * (n_folds + 1)
-        fold = folds[: len(pairs)]
-        problem = PairProblem(design.delta, target, weight, pairs.weight, fold, n_folds, ridge, watch)
+        if lists is not None:
+            sizes = [len(texts) for texts in lists.texts]
+            of = np.repeat(np.arange(len(lists)), sizes)
+            rows = design.texts[design.listed]
+            term = terms.list_term(rows, list_fold[of], loss, of, lists.ranks, lists.weight)
+        elif loss == "bco":
+            term = _bco_term(design, pairs, thumbs, fold, thumb_fold)
+        else:
+            term = terms.pair_term(design.delta, fold, loss, target, weight, pairs.strength)
+        minimised = [term]
+        if loss == "joint" and ratings is not None:
+            rated = design.texts[design.rated]
+            minimised.append(terms.rating_term(rated, rated_fold, ratings.value, ratings.weight, JOINT_SHARE))
+        label, _ = training_targets(pairs, loss, strength_map)
+        problem = PairProblem(minimised, design.delta, label, pairs.weight, fold, n_folds, ridge, watch)
         choice, logits, table = problem.select()
-        watch.tell("final", 0.86, "Fitting on all training pairs")
+        if extrapolate:
+            alpha, stretched_logits = problem.extrapolate(choice)
+            logits = logits if stretched_logits is None else stretched_logits
+        watch.tell("final", 0.86, "Fitting on all training rows")
         weights, prior_scale = problem.solve(None, choice, final=True)
-        temperature = fit_temperature(logits, target, pairs.weight) if logits is not None else 1.0
+        weights = stretched(weights, prior_scale * ridge[-1], alpha)
+        temperature = fit_temperature(logits, label, pairs.weight) if logits is not None else 1.0
     else:
         # Ratings alone: two responses equal in truth differ by noise of standard deviation √2·s, and the
         # logistic function with slope 1.702 is within .01 of the normal distribution function.
@@ -188,16 +247,46 @@ def fit(
         "n_pairs": len(pairs),
         "n_decided": int(np.sum(pairs.decided)),
         "n_ratings": len(ratings) if ratings is not None else 0,
+        "n_lists": len(lists) if lists is not None else 0,
+        "n_thumbs": len(thumbs) if thumbs is not None else 0,
         "n_groups": len(set(groups)),
         "n_folds": n_folds,
         "choice": asdict(choice) if choice else None,
         "prior_scale": prior_scale,
+        "extrapolation": alpha,
         "ridge": ridges.info if ridges else None,
         "cross_validation": table,
         "data_sha256": _digest(pairs, ratings),
     }
     watch.tell("done", 1.0, "Trained")
     return design.model(weights, temperature, info)
+
+
+def _cut(folds: np.ndarray, n: int, *tables: Ratings | Lists | None) -> list[np.ndarray]:
+    """Cut the fold numbers of everything into those of the pairs and of each table."""
+    bounds = np.cumsum([n, *(len(table) if table is not None else 0 for table in tables)])
+    return np.split(folds, bounds[:-1])
+
+
+def _no_lists() -> Lists:
+    return Lists([], [], [], np.zeros(0), [], [], [], [])
+
+
+def _bco_term(
+    design: _Design, pairs: Pairs, thumbs: Ratings | None, fold: np.ndarray, thumb_fold: np.ndarray
+) -> terms.Term:
+    """Thumbs as they were given, and decided pairs as one thumb up and one down."""
+    kept = np.flatnonzero(pairs.decided)
+    second = pairs.sign[kept] > 0
+    blocks = [design.texts[design.first[kept]], design.texts[design.second[kept]]]
+    up, weight, folds = [~second, second], [pairs.weight[kept]] * 2, [fold[kept]] * 2
+    if thumbs is not None:
+        blocks.append(design.texts[design.thumbed])
+        up.append(thumbs.value >= 0.5)
+        weight.append(thumbs.weight)
+        folds.append(thumb_fold)
+    matrix = sparse.csr_matrix(sparse.vstack(blocks, format="csr"))
+    return terms.thumb_term(matrix, np.concatenate(folds), np.concatenate(up), np.concatenate(weight))
 
 
 def training_targets(
@@ -207,9 +296,9 @@ def training_targets(
     if loss == "soft_bt":
         return losses.soft_labels(pairs.votes), pairs.weight
     target = (pairs.sign + 1) / 2
-    if loss == "bt":
-        return target, pairs.weight
-    return target, pairs.weight * losses.strength_weights(pairs.strength, strength_map)
+    if loss in ("scaled_bt", "joint"):
+        return target, pairs.weight * losses.strength_weights(pairs.strength, strength_map)
+    return target, pairs.weight
 
 
 @dataclass(frozen=True)
@@ -220,14 +309,21 @@ class _Design:
     columns: np.ndarray
     texts: sparse.csr_matrix
     delta: sparse.csr_matrix
+    first: np.ndarray
+    second: np.ndarray
     rated: np.ndarray
+    listed: np.ndarray
+    thumbed: np.ndarray
 
     @classmethod
-    def build(cls, pairs: Pairs, ratings: Ratings | None, watch: Watch) -> _Design:
+    def build(
+        cls, pairs: Pairs, ratings: Ratings | None, lists: Lists | None, thumbs: Ratings | None, watch: Watch
+    ) -> _Design:
         rated = ratings.texts if ratings is not None else []
-        position = {
-            text: i for i, text in enumerate(dict.fromkeys([*pairs.first_texts, *pairs.second_texts, *rated]))
-        }
+        listed = [text for texts in lists.texts for text in texts] if lists is not None else []
+        thumbed = thumbs.texts if thumbs is not None else []
+        everything = [*pairs.first_texts, *pairs.second_texts, *rated, *listed, *thumbed]
+        position = {text: i for i, text in enumerate(dict.fromkeys(everything))}
         texts = list(position)
         features = TextFeatures.fit(texts)
         blocks, style = [], []
@@ -240,11 +336,14 @@ class _Design:
         ngrams = sparse.csr_matrix(sparse.vstack(blocks, format="csr"))
         columns = np.unique(ngrams.indices)
         matrix = sparse.hstack([sparse.csr_matrix(np.vstack(style)), ngrams[:, columns]], format="csr")
-        first = [position[text] for text in pairs.first_texts]
-        second = [position[text] for text in pairs.second_texts]
+
+        def at(names: Sequence[str]) -> np.ndarray:
+            return np.array([position[text] for text in names], dtype=int)
+
+        first, second = at(pairs.first_texts), at(pairs.second_texts)
         return cls(
             features, columns.astype(np.int32), matrix, sparse.csr_matrix(matrix[second] - matrix[first]),
-            np.array([position[text] for text in rated], dtype=int),
+            first, second, at(rated), at(listed), at(thumbed),
         )  # fmt: skip
 
     def model(self, weights: np.ndarray, temperature: float, info: dict[str, Any]) -> LinearModel:

@@ -16,12 +16,14 @@ from scipy.sparse.linalg import lsqr
 
 from routing.features.text import STYLE_NAMES
 from routing.rewards.losses import soft_bradley_terry
+from routing.rewards.terms import Term, TermPart
 
 NGRAM_PENALTIES = (30.0, 3.0, 1.0, 0.3, 0.1, 0.03)
 STYLE_PENALTIES = (300.0, 30.0, 3.0, 0.3)
 RIDGE_PENALTIES = (100.0, 10.0, 1.0)
 N_STYLE = len(STYLE_NAMES)
 MAX_PRIOR_SCALE = 50.0
+EXPO_ALPHAS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -69,60 +71,62 @@ DEFAULT_STYLE = 3.0
 
 @dataclass
 class PairProblem:
-    """Bradley-Terry on feature differences, with what is needed to leave one fold out.
+    """A penalised fit of terms, chosen by how well pairs are predicted that a fold left out.
 
     Attributes:
-        delta: φ(second) - φ(first), csr (n, width).
+        terms: what is minimised (`terms.Term`), usually one term over the pairs.
+        delta: φ(second) - φ(first) of the pairs that choose the penalties, csr (n, width).
         target: probability that the second is better, (n,).
-        weight: training weight (source and strength), (n,).
         eval_weight: weight in the out-of-fold likelihood (source only), (n,).
         fold: fold number per pair, (n,).
         n_folds: number of folds; below two nothing can be chosen.
         ridge: ridge weights without each fold, and last from all ratings; (width,) each.
     """
 
+    terms: Sequence[Term]
     delta: sparse.csr_matrix
     target: np.ndarray
-    weight: np.ndarray
     eval_weight: np.ndarray
     fold: np.ndarray
     n_folds: int
     ridge: Sequence[np.ndarray]
     watch: Watch
-    _training: dict[int | None, tuple[Any, ...]] = field(default_factory=dict)
+    _training: dict[int | None, list[TermPart]] = field(default_factory=dict)
     _starts: dict[int | None, np.ndarray] = field(default_factory=dict)
+    _kappas: dict[int | None, float] = field(default_factory=dict)
 
     def solve(self, left_out: int | None, choice: Choice, *, final: bool = False) -> tuple[np.ndarray, float]:
         """Return (weights, κ) fitted without fold `left_out` (None: on everything), by L-BFGS.
 
-        Minimises Σ m·ℓ / Σ m + Σ λ_j (w_j - κ·w_ridge,j)² / Σ m in coordinates where λ is the identity.
-        Starts from the last solution for the same fold.
+        Minimises Σ_t share_t·L_t + Σ λ_j (w_j - κ·w_ridge,j)² / Σ m, in coordinates where λ is the identity;
+        parameters of the losses themselves (ν of ties) are not penalised. Starts from the last solution for
+        the same fold.
         """
         if left_out not in self._training:
-            rows = np.arange(len(self.target)) if left_out is None else np.flatnonzero(self.fold != left_out)
-            matrix = self.delta[rows]
-            self._training[left_out] = (
-                matrix,
-                matrix.T.tocsr(),
-                self.target[rows],
-                self.weight[rows],
-            )
-        matrix, transposed, target, weight = self._training[left_out]
+            self._training[left_out] = [part for term in self.terms if (part := term.without(left_out))]
+        parts = self._training[left_out]
+        width = self.delta.shape[1]
         ridge = self.ridge[-1 if left_out is None else left_out]
-        total = weight.sum()
+        total = sum(part.total for part in parts)
         if not total > 0:
-            return np.zeros(matrix.shape[1]), 0.0
-        kappa = _prior_scale(matrix @ ridge, target, weight) if choice.prior and np.any(ridge) else 0.0
+            return np.zeros(width), 0.0
+        kappa = self._kappa(left_out, ridge) if choice.prior and np.any(ridge) else 0.0
         mean = kappa * ridge
-        root = np.sqrt(_penalty_vector(choice.style, choice.ngram, matrix.shape[1]))
+        root = np.sqrt(_penalty_vector(choice.style, choice.ngram, width))
+        own = np.cumsum([width, *(len(part.start) for part in parts)])
 
-        def objective(deviation: np.ndarray) -> tuple[float, np.ndarray]:
+        def objective(point: np.ndarray) -> tuple[float, np.ndarray]:
             self.watch.tick()
-            loss, gradient = soft_bradley_terry(matrix @ (mean + deviation / root), target, weight)
-            return (
-                loss + float(deviation @ deviation) / total,
-                (transposed @ gradient) / root + 2.0 * deviation / total,
-            )
+            deviation = point[:width]
+            weights = mean + deviation / root
+            value, gradient = float(deviation @ deviation) / total, np.zeros(len(point))
+            gradient[:width] = 2.0 * deviation / total
+            for part, begin, end in zip(parts, own[:-1], own[1:], strict=True):
+                loss, slope, inner = part(weights, point[begin:end])
+                value += loss
+                gradient[:width] += slope / root
+                gradient[begin:end] = inner
+            return value, gradient
 
         def report(intermediate_result: optimize.OptimizeResult) -> None:
             report.step += 1  # type: ignore[attr-defined]
@@ -131,9 +135,10 @@ class PairProblem:
                 self.watch.tell("final", 0.9, "Fitting on all training pairs", step=step, loss=loss)
 
         report.step = 0  # type: ignore[attr-defined]
+        start = (self._starts.get(left_out, mean) - mean) * root
         found = optimize.minimize(
             objective,
-            (self._starts.get(left_out, mean) - mean) * root,
+            np.concatenate([start, *(part.start for part in parts)]),
             jac=True,
             method="L-BFGS-B",
             callback=report if final else None,
@@ -143,17 +148,32 @@ class PairProblem:
                 "ftol": 1e-13 if final else 1e-8,
             },
         )
-        weights = mean + found.x / root
+        weights = mean + found.x[:width] / root
         self._starts[left_out] = weights
         return weights, kappa
 
-    def out_of_fold(self, choice: Choice) -> tuple[float, np.ndarray]:
-        """Return (negative log-likelihood, logits) of every pair under the fit without its fold."""
+    def _kappa(self, left_out: int | None, ridge: np.ndarray) -> float:
+        """The scale of the ridge weights that predicts the pairs outside the fold best, in [0, 50]."""
+        if left_out not in self._kappas:
+            rows = (
+                np.flatnonzero(self.fold != left_out) if left_out is not None else np.arange(len(self.fold))
+            )
+            self._kappas[left_out] = _prior_scale(
+                self.delta[rows] @ ridge, self.target[rows], self.eval_weight[rows]
+            )
+        return self._kappas[left_out]
+
+    def out_of_fold(self, choice: Choice, alpha: float = 1.0) -> tuple[float, np.ndarray]:
+        """Return (negative log-likelihood, logits) of every pair under the fit without its fold.
+
+        `alpha` stretches the way from the prior to the solution (ExPO, Zheng et al. 2024, arXiv:2404.16792).
+        """
         logits = np.zeros(len(self.target))
         for fold in range(self.n_folds):
             rows = np.flatnonzero(self.fold == fold)
             if len(rows):
-                logits[rows] = self.delta[rows] @ self.solve(fold, choice)[0]
+                weights, kappa = self.solve(fold, choice)
+                logits[rows] = self.delta[rows] @ stretched(weights, kappa * self.ridge[fold], alpha)
         return soft_bradley_terry(logits, self.target, self.eval_weight)[0], logits
 
     def select(self) -> tuple[Choice, np.ndarray | None, list[dict[str, Any]]]:
@@ -194,6 +214,19 @@ class PairProblem:
         if prior:
             attempt(Choice(best[1].style, ngram, False))
         return best[1], best[2], table
+
+    def extrapolate(self, choice: Choice) -> tuple[float, np.ndarray | None]:
+        """Return (α, logits): how far to go from the prior through the solution, by out-of-fold likelihood."""
+        if not (choice.prior and np.any(self.ridge[-1])) or len(np.unique(self.fold)) < 2:
+            return 1.0, None
+        tried = {alpha: self.out_of_fold(choice, alpha) for alpha in EXPO_ALPHAS}
+        alpha = min(tried, key=lambda alpha: tried[alpha][0])
+        return alpha, tried[alpha][1]
+
+
+def stretched(weights: np.ndarray, prior: np.ndarray, alpha: float) -> np.ndarray:
+    """Return prior + α·(weights - prior)."""
+    return weights if alpha == 1.0 else prior + alpha * (weights - prior)
 
 
 @dataclass(frozen=True)
@@ -268,22 +301,6 @@ def fit_ridges(
         "useful": useful,
     }
     return RidgeFits(weights, float(np.sqrt(error)), info)
-
-
-def grouped_folds(groups: Sequence[str], n_folds: int, seed: int) -> np.ndarray:
-    """Deal whole groups into at most `n_folds` folds of nearly equal size; returns fold numbers, int (n,).
-
-    Largest group first into the lightest fold, equal sizes in seeded random order.
-    """
-    names, inverse, counts = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
-    n_folds = max(1, min(n_folds, len(names)))
-    shuffled = np.random.default_rng(seed).permutation(len(names))
-    load = np.zeros(n_folds, dtype=int)
-    fold_of = np.zeros(len(names), dtype=int)
-    for name in shuffled[np.argsort(-counts[shuffled], kind="stable")]:
-        fold_of[name] = int(np.argmin(load))
-        load[fold_of[name]] += counts[name]
-    return fold_of[inverse]
 
 
 def fit_temperature(logits: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None) -> float:

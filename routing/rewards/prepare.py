@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from routing.features.text import MAX_CHARS
+from routing.rewards import losses
 from routing.rewards.data import Pairs, Ratings, group_items, pairs_from_items, ratings_from_items, split_of
+from routing.rewards.lists import Lists, join_singles, lists_from_items
 
 HUMAN_ONLY = "human"
 HUMAN_FIRST = "human_first"
@@ -50,7 +52,12 @@ class Spec:
             person judged.
         aspect: which comparisons count as the preference.
         lm_weight: weight of a label by language models; people's is 1.
-        backend: `linear`.
+        backend: one of `backends.NAMES`.
+        strength_map: which of `losses.STRENGTH_MAPS` turns a strength into a weight (`scaled_bt`).
+        use_ratings: ratings come first and give the preferences their start; False leaves them out.
+        extrapolate: go on beyond the second stage along the way from the first, as far as validation says.
+        propensity: weigh people's labels by the inverse of the propensity of having been asked.
+        options: what the backend alone understands (`transformer.Options`).
     """
 
     loss: str = "scaled_bt"
@@ -59,6 +66,11 @@ class Spec:
     aspect: str = "overall"
     lm_weight: float = 1.0
     backend: str = "linear"
+    strength_map: str = "1-2-3"
+    use_ratings: bool = True
+    extrapolate: bool = False
+    propensity: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -71,14 +83,20 @@ class Material:
     Attributes:
         fit: pairs of the splits train and validation.
         ratings: rated responses of the same items.
+        lists: their rankings.
         holdout: pairs that only the evaluation sees.
         report: the pre-flight: counts, shares, what was dropped and why; JSON values.
+        held_ratings: ratings of the held-out items, where there are any.
+        views: the hold-out by the labels of experts and of others alone, where both judged it.
     """
 
     fit: Pairs
     ratings: Ratings
+    lists: Lists
     holdout: Pairs
     report: dict[str, Any]
+    views: dict[str, Pairs] = field(default_factory=dict)
+    held_ratings: Ratings | None = None
 
 
 def prepare(
@@ -88,21 +106,29 @@ def prepare(
     evaluation: Iterable[dict[str, Any]] | None = None,
     keep_holdout: bool = True,
     by_source: bool = False,
+    crossfit: bool = False,
     tick: Callable[[int], None] | None = None,
 ) -> Material:
     """Read native rows into `Material`.
+
+    With `crossfit`, files whose rows carry no split have no hold-out: `train.crossfit` measures on all of them.
 
     A row's split is its reserved `plumbline.split`, else `split_of` its group, or with `by_source` (for files,
     whose groups may be few) `deal_holdout`. With `evaluation` those rows are the hold-out instead;
     `keep_holdout=False` then lets the rows' own hold-out into the fit. `tick` gets the number of rows read,
     every 256 rows, and may raise to stop. Raises ValueError naming a malformed item.
     """
-    items = [_slim(row, spec) for row in _ticking(rows, tick)]
-    others = None if evaluation is None else [_slim(row, spec) for row in _ticking(evaluation, tick)]
+    items = join_singles([_slim(row, spec) for row in _ticking(rows, tick)])
+    others = None
+    if evaluation is not None:
+        others = join_singles([_slim(row, spec) for row in _ticking(evaluation, tick)])
     everything = items + (others or [])
     for item, group in zip(everything, group_items(everything), strict=True):
         item["group"] = group
-    dealt = deal_holdout(items) if by_source else {}
+    if crossfit and evaluation is None and not any((item.get(RESERVED) or {}).get("split") for item in items):
+        dealt = dict.fromkeys((item["group"] for item in items), "train")
+    else:
+        dealt = deal_holdout(items) if by_source else {}
     splits = [
         (item.get(RESERVED) or {}).get("split") or dealt.get(item["group"]) or split_of(item["group"])
         for item in items
@@ -124,18 +150,41 @@ def prepare(
     dropped.update(reasons)
     fit, holdout = deal_sides(fit, spec.seed), deal_sides(holdout, spec.seed)
     ratings = ratings_from_items(learnt, lm_weight=spec.lm_weight)
+    lists = lists_from_items(learnt, lm_weight=spec.lm_weight)
     labelled = set(fit.item_ids) | set(ratings.item_ids)
     dropped["no usable label (items)"] = sum(str(item.get("id", "")) not in labelled for item in learnt)
-    report = _report(fit, ratings, holdout, stored)
+    report = _report(fit, ratings, holdout, stored) | {"lists": len(lists)}
     counts = Counter(splits)
     report["items"] = {"read": len(items), **{name: counts[name] for name in sorted(counts)}}
     report["dropped"] = {reason: n for reason, n in dropped.items() if n}
-    return Material(fit, ratings, holdout, report)
+    held_ratings = ratings_from_items(held, lm_weight=spec.lm_weight)
+    return Material(fit, ratings, lists, holdout, report, _views(held, spec), held_ratings)
+
+
+def _views(held: list[dict[str, Any]], spec: Spec) -> dict[str, Pairs]:
+    """The hold-out as experts judged it, and as other people did; empty where no expert did."""
+    views: dict[str, Pairs] = {}
+    for name, wanted in (("experts", True), ("others", False)):
+        items = []
+        for item in held:
+            experts = set((item.get(RESERVED) or {}).get("experts") or [])
+            own = [
+                judgment
+                for judgment in item["judgments"]
+                if judgment.get("kind", "human") == "human"
+                and (judgment.get("annotator") in experts) == wanted
+            ]
+            items.append({**item, "judgments": own})
+        pairs, _ = _clean(pairs_from_items(items, aspect=spec.aspect), frozenset())
+        if len(pairs):
+            views[name] = deal_sides(pairs, spec.seed)
+    return views if len(views) == 2 else {}
 
 
 def unseen_pairs(rows: Iterable[dict[str, Any]], evaluation: Iterable[dict[str, Any]], spec: Spec) -> Pairs:
     """Return the evaluation's pairs whose prompt group a model trained on `rows` has not learnt from."""
-    items, others = [_slim(row, spec) for row in rows], [_slim(row, spec) for row in evaluation]
+    items = join_singles([_slim(row, spec) for row in rows])
+    others = join_singles([_slim(row, spec) for row in evaluation])
     groups = group_items(items + others)
     own = [
         (item.get(RESERVED) or {}).get("split") or split_of(group)
@@ -300,6 +349,10 @@ def _slim(row: dict[str, Any], spec: Spec) -> dict[str, Any]:
         for judgment in row.get("judgments") or []
         if spec.judgments == HUMAN_FIRST or judgment.get("kind", "human") == "human"
     ]
+    if spec.propensity:
+        given = [float(judgment.get("propensity") or 1.0) for judgment in row.get("judgments") or []
+                 if judgment.get("kind", "human") == "human"]  # fmt: skip
+        kept["label_weight"] = float(losses.row_weights([""], {}, np.array([min(given, default=1.0)]))[0])
     return kept
 
 

@@ -1,4 +1,4 @@
-"""What the pages of reward models show: sentences, plots and the live state of a run."""
+"""What the pages of reward models say: sentences, warnings, and the live state of a run; plots are in `figures.py`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from annotations.projects.models import Project
 from app.jobs.models import Job
 from app.web import plots
 
-from . import jobs, prepare, registry
-from .models import RewardModel, TrainingRun
+from . import jobs, lineage, loop, prepare, registry
+from .figures import loss_plots
+from .models import LoopRound, RewardModel, TrainingRun
 
 FEW_PAIRS = 50
 FEW_GROUPS = 10
 LIVE = (Job.State.QUEUED, Job.State.RUNNING)
-LEVELS = {"1": "Slightly better", "2": "Better", "3": "Much better"}
 
 
 def models_of(project: Project) -> list[RewardModel]:
@@ -87,75 +87,23 @@ def preflight_notes(model: RewardModel) -> list[str]:
     return prepare.notes(report) if report else []
 
 
-def gain_plot(models: list[RewardModel]) -> plots.Plot | None:
-    """How much more often each model is right than the longer response, with paired intervals."""
-    rows = []
-    for model in models:
-        gain = model.metrics.get("gain_over_length") or {}
-        if gain.get("value") is not None and model.status != RewardModel.Status.ARCHIVED:
-            name = f"{model.public_id} (promoted)" if model.status == "promoted" else model.public_id
-            rows.append(plots.Row(name, gain["value"], gain["lo"], gain["hi"], gain["n"], "model"))
-    if not rows:
-        return None
-    return plots.interval_plot(
-        rows,
-        title="Gain over choosing the longer response",
-        value_label="Accuracy minus that of the longer response, on the same held-out pairs",
-        percent=True,
-        reference=0.0,
-        caption="95 % intervals, bootstrap over prompt groups. At 0 the model knows no more than the length.",
+def loop_view(project: Project) -> dict[str, Any]:
+    """The rounds of a project, newest first, the open one, and how far the next is."""
+    rounds = list(
+        LoopRound.objects.filter(project=project)
+        .select_related("run__snapshot", "run__reward_model__replaced", "refit__plan", "refit__reward_model")
+        .order_by("-number")[:30]
     )
-
-
-def calibration_plot(model: RewardModel) -> plots.Plot | None:
-    """Confidence against how often the model was right, in ten bins."""
-    points = [
-        plots.Point(row["confidence"], est["value"], est["lo"], est["hi"], est["n"])
-        for row in model.metrics.get("calibration") or []
-        if row["confidence"] is not None and (est := row["accuracy"]).get("value") is not None
-    ]
-    if not points:
-        return None
-    return plots.calibration_plot(
-        points,
-        x_label="Its probability for the response it prefers",
-        y_label="How often that was right",
-        caption="Held-out pairs in bins of confidence from 50 to 100 %; bins of fewer than ten pairs are left out.",
-    )
-
-
-def parts_plot(model: RewardModel) -> plots.Plot | None:
-    """Accuracy by strength of preference and by who judged."""
-    metrics = model.metrics
-    rows = []
-    strengths = metrics.get("by_strength") or {}
-    named = (
-        [(LEVELS.get(level, level), est, "model") for level, est in strengths.items()]
-        if len(strengths) > 1
-        else []
-    )
-    sources = metrics.get("by_source") or {}
-    kinds = {"human": ("Judged by people", "human"), "lm": ("Judged by language models", "lm")}
-    if len(sources) > 1:
-        named += [(kinds[source][0], est, kinds[source][1]) for source, est in sources.items()]
-    for label, est, kind in named:
-        if est.get("value") is not None:
-            rows.append(plots.Row(label, est["value"], est["lo"], est["hi"], est["n"], kind))
-    for label, key in (("All, this model", "accuracy"), ("All, longer response", "length_baseline")):
-        est = metrics.get(key) or {}
-        if est.get("value") is not None:
-            kind = "model" if key == "accuracy" else "baseline"
-            rows.append(plots.Row(label, est["value"], est["lo"], est["hi"], est["n"], kind))
-    if not rows:
-        return None
-    return plots.interval_plot(
-        rows,
-        title="Accuracy on the hold-out",
-        value_label="Share of decided pairs on the right side",
-        percent=True,
-        reference=0.5,
-        caption="95 % intervals, bootstrap over prompt groups; the dashed line is a coin.",
-    )
+    new, _, _ = loop.new_judgments(project)
+    return {
+        "rounds": rounds,
+        "open": next((row for row in rounds if row.state in loop.OPEN), None),
+        "refits": [
+            row.refit for row in rounds if getattr(row, "refit", None) and row.refit.state == "waiting"
+        ],
+        "new": new,
+        "lineage": lineage.draw(rounds) if rounds else None,
+    }
 
 
 @dataclass(frozen=True)
@@ -175,6 +123,7 @@ class RunView:
     plots: list[plots.Plot]
     report: dict[str, Any] | None
     notes: list[str]
+    facts: list[tuple[str, str]]
 
     @property
     def is_live(self) -> bool:
@@ -191,10 +140,27 @@ def run_view(run: TrainingRun) -> RunView:
         run,
         job,
         _steps(job, reached),
-        _loss_plots([event for event in events if event["kind"] == "fit" and event["loss"] is not None]),
+        loss_plots([event for event in events if event["kind"] == "fit" and event["loss"] is not None]),
         report,
         prepare.notes(report) if report else [],
+        _facts([event for event in events if event["kind"] == "fit" and event.get("tokens_per_second")]),
     )
+
+
+def _facts(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What a transformer's latest step says of itself."""
+    if not events:
+        return []
+    last = events[-1]
+    rows = [("Step", f"{last['step']:,}"), ("Loss", f"{last['loss']:.4f}")]
+    if last.get("accuracy") is not None:
+        rows.append(("Pairs right in the step", f"{100 * last['accuracy']:.0f} %"))
+    rows.append(("Learning rate", f"{last.get('lr', 0):.2g}"))
+    rows.append(("Speed", f"{last['tokens_per_second']:,.0f} tokens/s"))
+    if last.get("memory_mib"):
+        rows.append(("Memory", f"{last['memory_mib']:,} MiB"))
+    rows.append(("Left", f"about {max(1, round(last.get('eta_seconds', 0) / 60))} min"))
+    return rows
 
 
 def live_runs(project: Project) -> list[RunView]:
@@ -225,34 +191,3 @@ def _steps(job: Job | None, reached: list[str]) -> list[dict[str, str]]:
             state = "waiting"
         rows.append({"name": name, "words": words, "state": state})
     return rows
-
-
-def _loss_plots(events: list[dict[str, Any]]) -> list[plots.Plot]:
-    """The curve over the penalties tried, and the curve of the final fit."""
-    found = []
-    tried = [event for event in events if event["stage"] == "cross-validation"]
-    if tried:
-        points = [plots.Point(i, event["loss"]) for i, event in enumerate(tried, 1)]
-        found.append(
-            plots.line_plot(
-                [plots.Series("left-out folds", points, "model")],
-                title="Choosing the penalties",
-                x_label="Setting tried",
-                y_label="Mean negative log-likelihood on the folds left out",
-                caption=f"Latest: {tried[-1]['message']}. Lower is better; 0.693 is a coin.",
-                height=260,
-            )
-        )
-    final = [event for event in events if event["stage"] == "final"]
-    if len(final) > 1:
-        points = [plots.Point(event["step"], event["loss"]) for event in final]
-        found.append(
-            plots.line_plot(
-                [plots.Series("training", points, "model")],
-                title="Final fit",
-                x_label="Iteration",
-                y_label="Penalised loss on all training pairs",
-                height=260,
-            )
-        )
-    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from django.utils import timezone
 from annotations.projects.models import Annotator, Project
 from app.accounts import audit
 
-from . import artefacts, linear, train
+from . import artefacts, backends, train
 from .evaluate import paired_gain
 from .locks import lock_registry, lock_run
 from .models import RewardModel, TrainingRun
@@ -55,6 +56,12 @@ class Gate:
 def directory(model: RewardModel) -> Path:
     """Where the model's files are."""
     return Path(settings.MEDIA_ROOT) / model.path
+
+
+def remove_files(project: Project) -> None:
+    """Remove the files of every model of the project from the disk."""
+    for model in RewardModel.objects.filter(project=project).exclude(path=""):
+        shutil.rmtree(directory(model), ignore_errors=True)
 
 
 def register(*, run_id: int, trained: train.Trained, config: dict[str, Any]) -> RewardModel:
@@ -123,7 +130,7 @@ def compare(model: RewardModel, other: RewardModel) -> dict[str, Any]:
     if known is not None:
         return known
     holdout, logits = train.read_holdout(directory(model))
-    theirs = train.margins(linear.load(directory(other)), holdout)
+    theirs = train.margins(backends.load(directory(other)), holdout)
     gain = train.finite(paired_gain(logits, theirs, holdout, seed=model.metrics.get("seed", 0)))
     model.metrics = {
         **model.metrics,
@@ -169,6 +176,12 @@ def _not_worse(model: RewardModel, incumbent: RewardModel) -> Gate:
     try:
         gain = compare(model, incumbent)
     except artefacts.ArtefactError:
+        if not {model.backend, incumbent.backend} <= set(backends.available()):
+            words = (
+                f"It was not compared with {incumbent.public_id}, and this server cannot run transformers to do so. "
+                "Train it again: the worker compares."
+            )
+            return Gate("incumbent", False, words)
         words = f"{incumbent.public_id}, promoted now, cannot be read, so nothing can be compared with it."
         return Gate("incumbent", True, words)
     if gain["value"] is None:

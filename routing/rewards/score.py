@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from annotations.items import readers
 
-from . import artefacts, linear, registry
+from . import artefacts, backends, registry
 from .data import prompt_text
 from .models import RewardModel
 
@@ -21,11 +21,11 @@ BATCH_CHARS = 4_000_000
 
 
 @lru_cache(maxsize=4)
-def _load(directory: Path, sha256: str) -> linear.LinearModel:
-    return linear.load(directory)
+def _load(directory: Path, sha256: str) -> backends.Model:
+    return backends.load(directory)
 
 
-def load(model: RewardModel) -> linear.LinearModel:
+def load(model: RewardModel) -> backends.Model:
     """The scorer of a registered model, kept in memory while it is among the last four used.
 
     Raises `artefacts.ArtefactError` when its files are missing or not what was registered.
@@ -36,15 +36,19 @@ def load(model: RewardModel) -> linear.LinearModel:
 
 
 def score_rows(
-    scorer: linear.LinearModel, rows: Iterable[tuple[str, Sequence[str]]]
+    scorer: backends.Model, rows: Iterable[tuple[str, Sequence[str], str]]
 ) -> Iterator[list[float]]:
-    """Yield the rewards of each row's responses; `rows` are (prompt, responses), read a batch at a time."""
+    """Yield the rewards of each row's responses; `rows` are (prompt, responses, source), read a batch at a time.
+
+    `source` is the item's, "" where it has none: a model of several sources scores each by its own standard.
+    """
     rows = iter(rows)
     while batch := _batch(rows):
-        prompts = [prompt for prompt, responses in batch for _ in responses]
-        texts = [text for _, responses in batch for text in responses]
-        rewards = iter(scorer.score(prompts, texts).tolist())
-        for _, responses in batch:
+        prompts = [prompt for prompt, responses, _ in batch for _ in responses]
+        texts = [text for _, responses, _ in batch for text in responses]
+        sources = [source for _, responses, source in batch for _ in responses]
+        rewards = iter(scorer.score(prompts, texts, sources).tolist())
+        for _, responses, _ in batch:
             yield list(islice(rewards, len(responses)))
 
 
@@ -54,7 +58,7 @@ def probability(first: float, second: float) -> float:
 
 
 def score_file(
-    scorer: linear.LinearModel,
+    scorer: backends.Model,
     path: str | Path,
     *,
     write: Callable[[dict[str, Any]], None],
@@ -69,7 +73,7 @@ def score_file(
     counts: dict[str, Any] = {"rows": 0, "responses": 0, "pairs": 0, "errors": []}
     records: list[readers.Record] = []
 
-    def good() -> Iterator[tuple[str, list[str]]]:
+    def good() -> Iterator[tuple[str, list[str], str]]:
         for found in readers.read(path, format):
             if isinstance(found, readers.Problem):
                 counts["errors"].append(
@@ -83,7 +87,7 @@ def score_file(
                 continue
             records.append(found)
             native = {"prompt": found.prompt, "context": found.context}
-            yield prompt_text(native), [response.text for response in found.responses]
+            yield prompt_text(native), [response.text for response in found.responses], found.source or ""
 
     for rewards in score_rows(scorer, good()):
         record = records.pop(0)
@@ -109,7 +113,7 @@ def score_file(
     return counts
 
 
-def _batch(rows: Iterator[tuple[str, Sequence[str]]]) -> list[tuple[str, Sequence[str]]]:
+def _batch(rows: Iterator[tuple[str, Sequence[str], str]]) -> list[tuple[str, Sequence[str], str]]:
     """The next rows: at most `BATCH`, fewer when their texts are long."""
     batch, size = [], 0
     for row in islice(rows, BATCH):

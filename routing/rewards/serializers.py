@@ -5,9 +5,17 @@ from __future__ import annotations
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from app.web.api import Body, NumberField, Resource, TextField, WholeNumberField
+from app.web.api import (
+    Body,
+    NumberField,
+    ObjectField,
+    Resource,
+    StrictBooleanField,
+    TextField,
+    WholeNumberField,
+)
 
-from . import linear, prepare, train
+from . import linear, losses, prepare, train
 from .models import RewardModel
 
 
@@ -62,5 +70,94 @@ class NewTraining(Body):
     judgments = serializers.ChoiceField(required=False, choices=prepare.JUDGMENTS)
     aspect = TextField(required=False, max_length=64)
     lm_weight = NumberField(required=False, max_value=1)
+    strength_map = serializers.ChoiceField(required=False, choices=sorted(losses.STRENGTH_MAPS))
+    extrapolate = StrictBooleanField(required=False)
+    use_ratings = StrictBooleanField(required=False)
+    propensity = StrictBooleanField(required=False)
+    options = ObjectField(required=False, help_text="Of the backend `transformer`: base, max_length, …")
     seed = WholeNumberField(required=False, min_value=0, max_value=2**63 - 1)
     note = TextField(required=False, allow_blank=True, max_length=300)
+
+
+class ScoredRow(Body):
+    """A prompt and the responses to score."""
+
+    prompt = TextField(required=False, allow_blank=True, max_length=100_000, trim_whitespace=False)
+    responses = serializers.ListField(
+        child=TextField(max_length=100_000, trim_whitespace=False), min_length=1, max_length=64
+    )
+    source = TextField(
+        required=False,
+        allow_blank=True,
+        max_length=120,
+        help_text="The items' source, where the model knows several.",
+    )
+
+
+def _all_of() -> serializers.ListField:
+    return serializers.ListField(
+        child=TextField(max_length=40),
+        required=False,
+        max_length=8,
+        help_text="Ids of further models of this project, of other respects: a response must be good by all of them.",
+    )
+
+
+class BestRequest(ScoredRow):
+    """A prompt and the responses of which the best is wanted."""
+
+    all_of = _all_of()
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Example",
+            {"rows": [{"prompt": "Why?", "responses": ["Because.", "Ask again."]}]},
+            request_only=True,
+        )
+    ]
+)
+class ScoreRequest(Body):
+    """Rows to score: one response, a pair, or n of which the best is wanted."""
+
+    rows = ScoredRow(many=True, min_length=1, max_length=256)
+    all_of = _all_of()
+
+
+class RowScores(serializers.Serializer):
+    """A row's scores in the order of its responses."""
+
+    scores = serializers.ListField(
+        child=serializers.FloatField(), help_text="Log-odds; compare within a row."
+    )
+    good = serializers.ListField(
+        child=serializers.FloatField(allow_null=True),
+        help_text="Against the .85 quantile of the responses it was measured on: 0.5 is as good as that.",
+    )
+    in_all = serializers.ListField(
+        child=serializers.FloatField(),
+        allow_null=True,
+        help_text="With `all_of`: the product of `good` over all models, by which `best` then goes.",
+    )
+    best = serializers.IntegerField(
+        help_text="Index of the highest score, or with `all_of` of the highest `in_all`."
+    )
+    probability = serializers.FloatField(allow_null=True, help_text="P(second better), for two responses.")
+
+
+class ScoreAnswer(serializers.Serializer):
+    """The scores of each row, in order."""
+
+    model = serializers.CharField()
+    rows = RowScores(many=True)
+
+
+class BestAnswer(serializers.Serializer):
+    """The best of n responses."""
+
+    model = serializers.CharField()
+    best = serializers.IntegerField(help_text="Its index.")
+    text = serializers.CharField()
+    scores = serializers.ListField(child=serializers.FloatField())
+    in_all = serializers.ListField(child=serializers.FloatField(), allow_null=True)

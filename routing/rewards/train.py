@@ -12,21 +12,24 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from routing.rewards import artefacts, linear
+from annotations.analysis.folds import grouped_folds
+from routing.rewards import artefacts, attributes, backends, linear, perturb, sourced
 from routing.rewards.data import Pairs
 from routing.rewards.evaluate import MIN_PAIRS, evaluate_pairs
 from routing.rewards.prepare import Material, Spec
 
-BACKENDS = ("linear",)
+BACKENDS = backends.NAMES
 HOLDOUT_FILE = "holdout.jsonl.gz"
 EVALUATION_FILE = "evaluation.json"
-RESCORED = 512
+RESCORED, RESCORED_SLOW = 512, 16
+# Scores are read against these quantiles of the responses the model was measured on (`scoring`).
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.85, 0.95)
 
 Step = Callable[[str, str], None]
 
@@ -62,29 +65,42 @@ def train(
     step: Step | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
     should_cancel: Callable[[], bool] | None = None,
+    work: backends.Work | None = None,
 ) -> Trained:
     """Fit, evaluate, save under `directory` and check the saved files.
 
     The hold-out enters only after the fit. `step` hears (name, words) as each stage begins. Raises
     ValueError for an unknown backend or loss, `linear.TrainingCancelled`, and `NotReproduced`.
     """
-    if spec.backend not in BACKENDS:
-        raise ValueError(f"unknown backend {spec.backend!r}; this installation has {', '.join(BACKENDS)}")
     tell = step or (lambda name, words: None)
     tell("fit", f"Fitting on {len(material.fit):,} pairs")
-    model = linear.fit(
-        material.fit, material.ratings,
-        seed=spec.seed, loss=spec.loss, progress=progress, should_cancel=should_cancel,
-    )  # fmt: skip
-    tell("evaluate", f"Evaluating on {len(material.holdout):,} held-out pairs")
-    logits = margins(model, material.holdout)
-    metrics = evaluate(logits, material.holdout, seed=spec.seed)
+    model = backends.fit(material, spec, progress=progress, should_cancel=should_cancel, work=work)
+    measured = material.holdout
+    if len(measured) or not len(material.fit) or spec.backend != "linear":
+        tell("evaluate", f"Evaluating on {len(measured):,} held-out pairs")
+        logits, how = margins(model, measured), "holdout"
+    else:
+        tell(
+            "evaluate", f"Evaluating on {len(material.fit):,} pairs, each by a model that never saw its group"
+        )
+        measured, how = material.fit, "crossfit"
+        logits = crossfit(material, spec, should_cancel=should_cancel)
+    metrics = evaluate(logits, measured, seed=spec.seed)
+    metrics["evaluated"] = how
     metrics["n_train"] = material.report["decided"]
+    metrics["by_annotators"] = finite(_by_annotators(model, material, spec.seed))
+    rates = perturb.pass_rates(model, measured, seed=spec.seed)
+    metrics["perturbations"] = finite(rates)
+    if material.held_ratings is not None and len(material.held_ratings):
+        metrics["ratings"] = finite(attributes.against_ratings(model, material.held_ratings, seed=spec.seed))
+    both = np.concatenate([model.score(measured.prompts, texts, measured.dataset)
+                           for texts in (measured.first_texts, measured.second_texts)])  # fmt: skip
+    metrics["reference"] = {f"{q:g}": float(np.quantile(both, q)) for q in QUANTILES} if len(both) else {}
     tell("verify", "Saving, reloading and rescoring")
     directory = Path(directory)
     files = dict(model.save(directory))
     files[HOLDOUT_FILE] = artefacts.write_file(
-        directory / HOLDOUT_FILE, _gzipped("".join(_holdout_lines(material.holdout, logits)))
+        directory / HOLDOUT_FILE, _gzipped("".join(_holdout_lines(measured, logits)))
     )
     document = {"spec": spec.as_dict(), "metrics": metrics, "preflight": material.report}
     files[EVALUATION_FILE] = artefacts.write_file(directory / EVALUATION_FILE, _json(document))
@@ -92,10 +108,63 @@ def train(
     return Trained(directory, metrics, files, model.info, material.report)
 
 
-def margins(model: linear.LinearModel, pairs: Pairs) -> np.ndarray:
+def _by_annotators(model: backends.Model, material: Material, seed: int) -> dict[str, Any]:
+    """Accuracy against each group of annotators (experts, others) on the hold-out, by its own labels."""
+    return {
+        name: evaluate_pairs(margins(model, pairs), pairs, kind="logit", seed=seed)["accuracy"]
+        for name, pairs in material.views.items()
+    }
+
+
+def crossfit(
+    material: Material,
+    spec: Spec,
+    *,
+    n_folds: int = linear.N_FOLDS,
+    should_cancel: Callable[[], bool] | None = None,
+) -> np.ndarray:
+    """Return each training pair's margin under a model that has seen nothing of its prompt group, float64 (n,).
+
+    Whole groups are dealt into folds source by source; everything that a training chooses (penalties, prior,
+    temperature) is chosen anew inside the other folds. A source with a model of its own is measured under that.
+    """
+    pairs = material.fit
+    fold = np.zeros(len(pairs), dtype=int)
+    names = np.array(pairs.dataset, dtype=object)
+    for name in sorted(set(pairs.dataset)):
+        mine = np.flatnonzero(names == name)
+        fold[mine] = grouped_folds([pairs.group[i] for i in mine], n_folds, spec.seed)
+    logits = np.zeros(len(pairs))
+    own = sourced.own_sources(pairs)
+    parts = [(name, names == name) for name in own]
+    parts.append(("", ~np.isin(names, own) if own else np.ones(len(pairs), dtype=bool)))
+    for name, within in parts:
+        for k in range(int(fold[within].max()) + 1 if within.any() else 0):
+            test = np.flatnonzero(within & (fold == k))
+            if len(test):
+                barred = {pairs.group[i] for i in test}
+                model = backends.fit(_without(material, barred, name), spec, should_cancel=should_cancel)
+                logits[test] = margins(model, pairs.take(test))
+    return logits
+
+
+def _without(material: Material, groups: set[str], dataset: str) -> Material:
+    """The material without some groups, and of one source only if one is named."""
+
+    def kept(table):
+        return table.take(
+            [g not in groups and dataset in ("", d) for g, d in zip(table.group, table.dataset, strict=True)]
+        )
+
+    return replace(
+        material, fit=kept(material.fit), ratings=kept(material.ratings), lists=kept(material.lists)
+    )
+
+
+def margins(model: backends.Model, pairs: Pairs) -> np.ndarray:
     """Return the model's r(second) - r(first) for each pair, float64 (n,)."""
-    first = model.score(pairs.prompts, pairs.first_texts)
-    return model.score(pairs.prompts, pairs.second_texts) - first
+    first = model.score(pairs.prompts, pairs.first_texts, pairs.dataset)
+    return model.score(pairs.prompts, pairs.second_texts, pairs.dataset) - first
 
 
 def evaluate(logits: np.ndarray, holdout: Pairs, *, seed: int) -> dict[str, Any]:
@@ -112,15 +181,17 @@ def evaluate(logits: np.ndarray, holdout: Pairs, *, seed: int) -> dict[str, Any]
     if use_people and not human.all():
         lm = evaluate_pairs(logits[~human], holdout.take(~human), kind="logit", seed=seed)
         metrics["by_source"] = {**metrics["by_source"], **lm["by_source"]}
+        metrics["accuracy_lm"] = lm["accuracy"]
     metrics["yardstick"] = "none" if not metrics["n"] else "human" if use_people else "lm"
     metrics["n_holdout"] = metrics["n"]
     return finite(metrics)
 
 
-def verify(directory: Path, model: linear.LinearModel, material: Material) -> None:
+def verify(directory: Path, model: backends.Model, material: Material) -> None:
     """Raise `NotReproduced` unless the files give exactly the scores of the model in memory."""
-    again = linear.load(directory)
-    texts = (material.holdout.first_texts or material.fit.first_texts or material.ratings.texts)[:RESCORED]
+    again = backends.load(directory)
+    many = RESCORED if model.info.get("base") is None else RESCORED_SLOW
+    texts = (material.holdout.first_texts or material.fit.first_texts or material.ratings.texts)[:many]
     prompts = [""] * len(texts)
     before, after = model.score(prompts, texts), again.score(prompts, texts)
     if not (np.array_equal(before, after) and np.all(np.isfinite(after))):
@@ -174,6 +245,7 @@ def read_holdout(directory: str | Path) -> tuple[Pairs, np.ndarray]:
         origin=[row["origin"] for row in rows],
         item_ids=[row["item"] for row in rows],
         votes=np.array([row["votes"] for row in rows], dtype=int).reshape(-1, 3),
+        dataset=[row.get("dataset", "") for row in rows],
     )
     return pairs, np.array([row["margin"] for row in rows], dtype=float)
 
@@ -193,7 +265,7 @@ def _holdout_lines(holdout: Pairs, logits: np.ndarray) -> Iterator[str]:
             "item": holdout.item_ids[i], "group": holdout.group[i], "source": holdout.source[i],
             "origin": holdout.origin[i], "prompt": holdout.prompts[i], "first": holdout.first_texts[i],
             "second": holdout.second_texts[i], "votes": holdout.votes[i].tolist(),
-            "target": float(holdout.target[i]), "weight": float(holdout.weight[i]),
+            "dataset": holdout.dataset[i], "target": float(holdout.target[i]), "weight": float(holdout.weight[i]),
             "strength": int(holdout.strength[i]), "margin": margin,
         }  # fmt: skip
         yield json.dumps(row, ensure_ascii=True) + "\n"

@@ -9,12 +9,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from annotations.lm.annotate import CannotAnnotate
 from annotations.projects.access import project_for
 from annotations.projects.models import Membership, Project
 
-from . import artefacts, jobs, queries, registry, score
-from .forms import OverrideForm, ScoreForm, TrainForm
-from .models import RewardModel, TrainingRun
+from . import artefacts, comparison, figures, jobs, judge, learning, loop, queries, registry, scoring
+from .forms import LoopForm, OverrideForm, ScoreForm, TrainForm
+from .models import Loop, LoopRound, RewardModel, TrainingRun
 
 STOP_POLLING = 286
 
@@ -28,7 +29,7 @@ def model_list(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "models": found,
         "headline": queries.headline(found[0] if found else None),
-        "plot": queries.gain_plot(found),
+        "plot": figures.gain_plot(found),
         "live": queries.live_runs(project),
         "ended": queries.ended_runs(project),
     }
@@ -90,13 +91,11 @@ def model_score(request: HttpRequest, slug: str, public_id: str) -> HttpResponse
     """Score two responses with this model."""
     project = project_for(request, slug)
     model = _model(project, public_id)
-    form = ScoreForm(request.POST)
+    form = ScoreForm(request.POST, model=model)
     scored, status = None, 400
     if form.is_valid():
-        data = form.cleaned_data
         try:
-            (first, second), status = _scores(model, data), 200
-            scored = {"first": first, "second": second, "probability": score.probability(first, second)}
+            scored, status = scoring.playground(model, **form.texts()), 200
         except artefacts.ArtefactError as error:
             form.add_error(None, f"This model cannot be loaded. {error}")
     if request.htmx:
@@ -129,6 +128,84 @@ def model_promote(request: HttpRequest, slug: str, public_id: str) -> HttpRespon
 
 @login_required
 @require_POST
+def model_curve(request: HttpRequest, slug: str, public_id: str) -> HttpResponse:
+    """Measure this model's learning curve."""
+    project = project_for(request, slug)
+    job = learning.start(model=_model(project, public_id), actor=request.user)
+    return redirect("jobs:detail", pk=job.pk)
+
+
+@login_required
+@require_GET
+def compare(request: HttpRequest, slug: str) -> HttpResponse:
+    """Two models on the same held-out pairs."""
+    project = project_for(request, slug)
+    found = queries.models_of(project)
+    chosen = [next((m for m in found if m.public_id == request.GET.get(side)), None) for side in ("a", "b")]
+    view, refused = None, ""
+    if all(chosen) and chosen[0] != chosen[1]:
+        try:
+            view = comparison.compare(*chosen)
+        except artefacts.ArtefactError as error:
+            refused = f"They cannot be compared. {error}"
+    elif any(request.GET.get(side) for side in ("a", "b")):
+        refused = "Choose two different models of this project."
+    crumbs = [("Reward models", reverse("rewards:list", args=[slug])), ("Compare", "")]
+    context = {"models": found, "chosen": chosen, "view": view, "refused": refused}
+    return render(
+        request, "rewards/compare.html", _page(project, crumbs, **context), status=400 if refused else 200
+    )
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def loop_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """When the project trains anew, its rounds, and what waits for a decision."""
+    project = project_for(request, slug)
+    form = LoopForm(
+        request.POST or None, instance=Loop.objects.filter(project=project).first() or Loop(project=project)
+    )
+    if request.method == "POST" and form.is_valid():
+        loop.change(project=project, form=form, actor=request.user)
+        messages.success(request, "Saved.")
+        return redirect("rewards:loop", slug)
+    crumbs = [("Reward models", reverse("rewards:list", args=[slug])), ("Rounds of training", "")]
+    context = {"form": form, **queries.loop_view(project)}
+    return render(
+        request, "rewards/loop.html", _page(project, crumbs, **context), status=400 if form.errors else 200
+    )
+
+
+@login_required
+@require_POST
+def loop_begin(request: HttpRequest, slug: str) -> HttpResponse:
+    """Begin a round now."""
+    project = project_for(request, slug)
+    if (
+        loop.begin(project=project, reason=f"Asked for by {request.user.username}", actor=request.user)
+        is None
+    ):
+        messages.error(request, "A round is open already.")
+    return redirect("rewards:loop", slug)
+
+
+@login_required
+@require_POST
+def loop_decide(request: HttpRequest, slug: str, number: int, what: str) -> HttpResponse:
+    """Approve or decline what a round proposes."""
+    project = project_for(request, slug)
+    round_ = LoopRound.objects.filter(project=project, number=number).first()
+    if round_ is None or what not in ("approve", "decline"):
+        raise Http404("No such round.")
+    try:
+        (loop.approve if what == "approve" else loop.decline)(round_=round_, actor=request.user)
+    except (loop.NotNow, registry.Refused) as error:
+        messages.error(request, str(error))
+    return redirect("rewards:loop", slug)
+
+
+@login_required
+@require_POST
 def model_archive(request: HttpRequest, slug: str, public_id: str) -> HttpResponse:
     """Put this model away."""
     project = project_for(request, slug)
@@ -140,6 +217,21 @@ def model_archive(request: HttpRequest, slug: str, public_id: str) -> HttpRespon
     else:
         messages.success(request, f"{model.public_id} is archived.")
     return redirect("rewards:detail", project.slug, model.public_id)
+
+
+@login_required
+@require_POST
+def model_judge(request: HttpRequest, slug: str, public_id: str) -> HttpResponse:
+    """Let this promoted model judge the items it has not judged."""
+    project = project_for(request, slug)
+    model = _model(project, public_id)
+    back = reverse("rewards:detail", args=[slug, public_id])
+    try:
+        job = judge.start(model=model, actor=request.user, result_url=back)
+    except CannotAnnotate as error:
+        messages.error(request, str(error))
+        return redirect(back)
+    return redirect("jobs:detail", pk=job.pk)
 
 
 @login_required
@@ -179,10 +271,16 @@ def _detail(
         "metrics": model.metrics,
         "headline": queries.headline(model),
         "cautions": queries.cautions(model),
-        "parts": queries.parts_plot(model),
-        "calibration": queries.calibration_plot(model),
+        "parts": figures.parts_plot(model),
+        "calibration": figures.calibration_plot(model),
         "notes": queries.preflight_notes(model),
-        "score_form": ScoreForm(),
+        "sources": figures.sources_plot(model),
+        "rated": figures.ratings_plot(model),
+        "between": figures.attributes_between(model),
+        "changes": figures.perturbation_plot(model),
+        "curves": figures.curve_plots(model),
+        "curve_job": learning.live(model),
+        "score_form": ScoreForm(model=model),
         "scored": None,
         **more,
     }
@@ -192,11 +290,6 @@ def _detail(
 
 def _page(project: Project, crumbs: list, **more) -> dict:
     return {"project": project, "role": project.role, "rail": "rewards", "crumbs": crumbs, **more}
-
-
-def _scores(model: RewardModel, data: dict) -> list[float]:
-    rows = [(data["prompt"], [data["first"], data["second"]])]
-    return next(score.score_rows(score.load(model), rows))
 
 
 def _run(project: Project, pk: int) -> TrainingRun:

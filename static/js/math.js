@@ -31,6 +31,7 @@
       return;
     }
     element.classList.add("math-done");
+    element.dataset.text = source; // what offsets into the text count, see span_text.js
     try {
       const made = document.createElement("span");
       window.katex.render(source, made, {
@@ -46,13 +47,17 @@
       // What cannot be typeset is shown as it was written, which is what the judge must see.
       element.classList.remove("math-done");
       element.classList.add("math-raw");
+      delete element.dataset.text;
     }
   }
 
   function run() {
     const waiting = () => Array.from(document.querySelectorAll(SELECTOR + ":not(.math-raw)"));
     if (!waiting().length) return;
-    load().then(() => waiting().forEach(typeset), () => {});
+    load().then(() => {
+      waiting().forEach(typeset);
+      document.dispatchEvent(new CustomEvent("plumbline:math"));
+    }, () => {});
   }
 
   document.addEventListener("DOMContentLoaded", run);

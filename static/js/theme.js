@@ -3,7 +3,6 @@
   "use strict";
   const KEY = "plumbline.theme";
   const ORDER = ["system", "light", "dark"];
-  const WORDS = { system: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
 
   function stored() {
     try {
@@ -20,7 +19,7 @@
   }
 
   function label(button, theme) {
-    button.textContent = WORDS[theme];
+    button.textContent = button.dataset[theme];
     button.hidden = false;
   }
 

@@ -4,6 +4,7 @@
   "use strict";
   const STAY = 5000;
   const STAY_UNDO = 10000;
+  const words = () => document.getElementById("toasts").dataset; // in the page's language
 
   function announce(text) {
     const region = document.getElementById("live-region");
@@ -13,9 +14,9 @@
   }
 
   function toast(text, options) {
-    const { kind, undo, undoLabel = "Undo" } = options || {};
     const box = document.getElementById("toasts");
     if (!box || !text) return null;
+    const { kind, undo, undoLabel = box.dataset.undo } = options || {};
     const item = document.createElement("div");
     item.className = kind === "error" ? "toast toast-error" : "toast";
     const words = document.createElement("span");
@@ -30,7 +31,7 @@
     const start = () => (timer = setTimeout(remove, undo ? STAY_UNDO : STAY));
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = undo ? undoLabel : "Close";
+    button.textContent = undo ? undoLabel : box.dataset.close;
     if (undo) button.dataset.toastUndo = "";
     button.addEventListener("click", () => {
       remove();
@@ -59,16 +60,15 @@
   document.addEventListener("htmx:responseError", function (event) {
     const status = event.detail.xhr.status;
     if (status === 400 || status === 422) return;
+    const { tooMany, refused, failed } = words();
     toast(
-      status === 429 ? "Too many requests. Wait a moment and try again."
-        : status === 403 ? "You are not allowed to do that, or your session has ended. Reload the page."
-          : `That did not work (${status}). Nothing was changed. Try again.`,
+      status === 429 ? tooMany : status === 403 ? refused : failed.replace("{status}", status),
       { kind: "error" },
     );
   });
 
   document.addEventListener("htmx:sendError", () => {
-    toast("No connection. Nothing was lost; try again when you are online.", { kind: "error" });
+    toast(words().offline, { kind: "error" });
   });
 
   window.plumbline = Object.assign(window.plumbline || {}, { toast, announce });

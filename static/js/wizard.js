@@ -1,5 +1,5 @@
 // Upload forms refuse a file that is too large before it travels, and say that a large one is on its way;
-// invitation links select themselves on focus.
+// invitation links select themselves on focus and are copied by a button.
 (function () {
   "use strict";
 
@@ -25,5 +25,12 @@
 
   document.querySelectorAll("input[data-select]").forEach((input) => {
     input.addEventListener("focus", () => input.select());
+    const button = input.parentElement.querySelector("[data-copy]");
+    if (!button || !navigator.clipboard) return; // without it the field is there to copy from
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      input.select();
+      navigator.clipboard.writeText(input.value).then(() => (button.textContent = "Copied"));
+    });
   });
 })();

@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from annotations.judging.models import Comparison, Judgment, Score
+from annotations.projects import schemas
 
 NEXT, JUDGMENTS = "/api/v1/projects/pairs/next", "/api/v1/projects/pairs/judgments"
 PROBLEM = "application/problem+json"
@@ -160,7 +161,7 @@ BAD = [
     ({"scores": "many"}, "scores.non_field_errors"),
     ({"answers": ["a"]}, "answers"),
     ({"answers": {"mood": "good"}}, "mood"),
-    ({"answers": {"mood": {"deep": 1}}}, "answers.mood"),
+    ({"answers": {"mood": {"deep": 1}}}, "mood"),
     ({"answers": {"mood\x00": "good"}}, "answers"),
     ({"answers": {"reason": "twice"}}, "reason"),
     ({"outcome": "perfect"}, "outcome"),
@@ -268,3 +269,42 @@ def test_three_responses_compare_the_two_that_next_names(bob_api, project, make_
         "first": left, "second": right, "aspect": "overall", "preference": -1, "scale_max": 3, "tie": None,
     }  # fmt: skip
     assert Comparison.objects.get().preference == (-1 if texts.index("zero") < texts.index("one") else 1)
+
+
+def test_every_kind_of_answer_is_given_and_read_in_the_order_shown(bob_api, project, make_item):
+    questions = [
+        {"kind": "span", "name": "parts", "label": "P", "options": [{"value": "wrong", "label": "W"}]},
+        {"kind": "rewrite", "name": "better", "label": "B", "of": "any"},
+        {
+            "kind": "choice", "name": "faults", "label": "F", "per_response": True, "multiple": True,
+            "options": [{"value": "long", "label": "L"}, {"value": "off", "label": "O"}],
+        },
+        {"kind": "text", "name": "why", "label": "W", "required": True, "when": {"question": "parts"}},
+    ]  # fmt: skip
+    schema = schemas.add_schema(project=project, definition={"questions": questions})
+    schemas.use_schema(project=project, schema=schema)
+    make_item(responses=("One two", "Three"))
+    leased = lease(bob_api)
+    place = [response["text"] for response in leased["responses"]].index("Three")
+    faults = [["long"], ["long"]]
+    faults[place] = ["off", "long"]
+    answers = {
+        "parts": [{"response": place, "start": 0, "end": 5, "quote": "Three", "label": "wrong", "note": ""}],
+        "better": {"response": place, "text": "Thr33"},
+        "faults": faults,
+        "why": "So",
+    }
+    body = {"id": str(uuid.uuid4()), "assignment": leased["assignment"], "answers": answers}
+    for change, field in (
+        ({"why": ""}, "why"), ({"parts": []}, "why"), ({"better": {"response": 2, "text": "x"}}, "better"),
+        ({"faults": ["off"]}, "faults"), ({"parts": [{**answers["parts"][0], "end": 4}]}, "parts"),
+    ):  # fmt: skip
+        refused = bob_api.post(JUDGMENTS, {**body, "answers": {**answers, **change}}, format="json")
+        assert refused.status_code == 400
+        assert [error["field"] for error in refused.json()["errors"]] == [field]
+    assert Judgment.objects.count() == 0
+    stored = bob_api.post(JUDGMENTS, body, format="json")
+    assert (stored.status_code, stored.json()["answers"]) == (201, answers)
+    judgment = Judgment.objects.get()
+    assert judgment.answers["parts"][0]["response"] == 1
+    assert judgment.answers["faults"] == [["long"], ["off", "long"]]

@@ -78,7 +78,7 @@ def test_a_project_is_made_from_a_definition(charlie_api):
         ({"name": "X", "definition": [1]}, "definition"),
         (
             {"name": "X", "definition": {"questions": [{"kind": "rating", "name": "a", "label": "A", "min": 0, "max": 0}]}},
-            "definition.questions.0.rating",
+            "definition.questions.0.max",
         ),
     ],
     ids=lambda value: ascii(value)[:50],
@@ -196,7 +196,7 @@ def test_an_import_is_a_job(alice_api, project):
     [
         ("a.jsonl", b"", {}, "file"),
         ("a.bin", b"\x00\x01\x02", {}, "file"),
-        ("a.jsonl", b'{"colour": 1}\n', {}, "file"),
+        ("a.jsonl", b'{"colour": 1}\n', {}, "format"),
         ("a.csv", b"q,a\nx,y\n", {"mapping": '{"q": "prompt", "none": "response_1"}'}, "mapping"),
         ("a.csv", b"q,a\nx,y\n", {"mapping": "{"}, "mapping"),
         ("a.csv", b"q,a\nx,y\n", {"mapping": "[1]"}, "mapping"),
@@ -243,7 +243,7 @@ def test_paths_and_methods_that_are_none_answer_in_the_same_form(alice_api, proj
         ("get", "/api/v1/", 404),
         ("get", "/api/v1/nothing/here", 404),
         ("get", "/api/v1/projects/", 404),
-        ("delete", "/api/v1/projects/pairs", 405),
+        ("put", "/api/v1/projects/pairs", 405),
         ("options", "/api/v1/projects", 405),
         ("get", "/api/v1/jobs/not-a-uuid", 404),
     ):

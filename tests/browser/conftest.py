@@ -83,6 +83,7 @@ def open_page(chromium, live_server, watch, transactional_db):
             **options,
         )
         context.set_default_timeout(10_000)
+        context.set_default_navigation_timeout(30_000)  # the first page of a run imports everything
         contexts.append(context)
         watch.add(context)
         if user is not None:

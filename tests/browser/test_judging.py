@@ -122,7 +122,11 @@ def test_an_incomplete_answer_says_what_is_missing_beside_the_question(bob, make
     assert page.evaluate("document.activeElement.closest('.q').dataset.q") == "helpfulness"
     assert page.input_value("#x-reason") == "Half done."
     assert page.is_checked("#answer [name=c-overall][value='-2']")
-    for key in ["1", "1", "1", "1", "Enter"]:
+    page.keyboard.press("1")
+    assert page.inner_text("#e-helpfulness") == "Rate every response"
+    page.keyboard.press("1")
+    assert page.locator("#e-helpfulness").count() == 0
+    for key in ["1", "1", "Enter"]:
         page.keyboard.press(key)
     page.wait_for_function("() => document.getElementById('desk-title').innerText.startsWith('Nothing')")
     assert Judgment.objects.get().reason == "Half done."
@@ -155,7 +159,9 @@ def test_a_judgment_survives_a_broken_network_and_is_stored_once(bob, make_item,
     page.wait_for_selector("#outbox:not([hidden])")
     assert prompt_of(page) == "First"
     assert page.evaluate("document.getElementById('answer').inert")
-    assert page.locator("#outbox-login").is_visible() == (failure == "signed out")
+    assert page.locator("#outbox-sign-in").is_visible() == (failure == "signed out")
+    if failure == "signed out":
+        page.click("#relogin-later")
     assert Judgment.objects.count() == (1 if failure == "lost answer" else 0)
 
     broken["on"] = False

@@ -180,8 +180,10 @@ def test_sixteen_people_drain_the_queue(project, make_item, people, overlap):
     assert_counters_are_true(project)
     for item in Item.objects.all():
         assert abs(item.n_forward - item.n_reversed) == overlap % 2
-    for person in Annotator.objects.filter(project=project):
-        assert abs(person.n_forward - person.n_reversed) <= 2
+    # A pool that runs dry leaves no choice (docs/decisions.md): somebody may be turned a little further by its last items.
+    leans = [abs(p.n_forward - p.n_reversed) for p in Annotator.objects.filter(project=project)]
+    assert sum(lean > 2 for lean in leans) <= 1
+    assert max(leans) <= 4
 
 
 def test_one_person_alone_drains_what_wants_two_and_cannot_do_it_twice(project, make_item, people):

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from annotations.analysis.similar import three_most_similar
 from annotations.datasets import aggregate
-from annotations.datasets.aggregate import label_pairs, soft_label, three_most_similar
+from annotations.datasets.aggregate import label_pairs, soft_label
 from annotations.datasets.splits import split_of
 
 VOTES = st.lists(st.integers(-3, 3), min_size=1, max_size=9)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from annotations.datasets import rows, snapshots
 from annotations.datasets.models import Snapshot
-from annotations.datasets.snapshots import SnapshotDamaged, create_snapshot, freeze_now, open_rows
+from annotations.datasets.snapshots import SnapshotDamaged, create_snapshot, folder_of, freeze_now, open_rows
 from annotations.items import readers
 from annotations.judging import withdraw
-from annotations.judging.models import Judgment
+from annotations.judging.models import Judgment, Score
 from annotations.projects.models import Annotator
 from app.jobs import runner
 from app.jobs.models import Job
@@ -282,3 +284,17 @@ def test_what_is_judged_while_a_snapshot_is_written_is_not_in_it(
     assert Judgment.objects.filter(annotator__name="Eli").count() == 2
     assert (meanwhile.sha256, meanwhile.n_judgments) == (quiet.sha256, 12)
     assert freeze_now(project=project).n_judgments == 14
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_manifest_holds_the_logs_last_hash_which_later_finds_what_was_changed(project, judged, capsys):
+    Score.objects.filter(judgment__uuid=uuid.UUID(int=9), response=2).update(value=1)  # as it was submitted
+    snapshot = freeze_now(project=project)
+    head = snapshot.versions["log"]
+    assert (head["seals"], head["last"]) == (1, Judgment.objects.latest("pk").pk)
+    assert json.loads((folder_of(snapshot) / "manifest.json").read_text())["versions"]["log"] == head
+    call_command("verify_log", project.slug, expect=head["hash"])
+    assert freeze_now(project=project).versions["log"] == head
+    Judgment.objects.filter(uuid=uuid.UUID(int=3)).update(reason="Somebody wrote this later.")
+    with pytest.raises(SystemExit):
+        call_command("verify_log", project.slug, expect=head["hash"])

@@ -53,7 +53,7 @@ class Visitor:
         """(status, text, Location); values are posted as a form. Raises OSError or HTTPException."""
         self.sent = False
         if self._connection is None:
-            self._connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+            self._connection = HTTPConnection("127.0.0.1", self.port, timeout=self.patience)
         cookies = f"sessionid={self.session}" + (f"; csrftoken={self._csrf}" if self._csrf else "")
         headers = {"Cookie": cookies, "Accept": "text/html"}
         body = None
@@ -71,6 +71,8 @@ class Visitor:
         return answer.status, text, answer.headers.get("Location", "")
 
     form_headers: ClassVar[dict[str, str]] = {}
+    patience = 30.0
+    """Seconds to wait for an answer."""
 
     def close(self) -> None:
         if self._connection is not None:
@@ -188,6 +190,12 @@ class Crowd:
         self.errors: list[BaseException] = []
         self.stopped = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._due: list[tuple[int, Callable[[], None]]] = []
+        self._acting = threading.Lock()
+
+    def after(self, n: int, act: Callable[[], None]) -> None:
+        """Have `act` run once `n` answers are given, by a person, while the others go on; in order of `n`."""
+        self._due.append((n, act))
 
     def start(self) -> None:
         self._threads = [threading.Thread(target=self._work, args=(p,), daemon=True) for p in self.people]
@@ -196,12 +204,22 @@ class Crowd:
 
     def _work(self, person: Person) -> None:
         try:
-            person.judge(until=self.stopped.is_set)
+            person.judge(until=self._between)
         except BaseException as error:
             self.errors.append(error)
             self.stopped.set()
         finally:
             person.close()
+
+    def _between(self) -> bool:
+        """Between two answers of a person: do what is due, unless somebody does it; say whether to stop."""
+        if self._due and self.n_given >= self._due[0][0] and self._acting.acquire(blocking=False):
+            try:
+                if self._due and self.n_given >= self._due[0][0]:
+                    self._due.pop(0)[1]()
+            finally:
+                self._acting.release()
+        return self.stopped.is_set()
 
     @property
     def n_given(self) -> int:

@@ -21,17 +21,13 @@ def people_of(site, sessions, slug, seed):
     )
 
 
-def wait_for_answers(crowd: Crowd, n: int) -> None:
-    """Until `n` answers are acknowledged, or one of the people met something unexpected."""
-    deadline = time.monotonic() + 120
-    while crowd.n_given < n and crowd.working and not crowd.errors:
-        assert time.monotonic() < deadline, f"{crowd.n_given} of {n} answers after two minutes"
-        time.sleep(0.002)
-
-
 @pytest.mark.parametrize(
     ("overlap", "kills", "items"),
-    [(2, 3, 50), (1, 3, 100), pytest.param(2, 20, 200, marks=pytest.mark.slow)],
+    [
+        (2, 3, 50),
+        pytest.param(1, 3, 100, marks=pytest.mark.slow),
+        pytest.param(2, 20, 200, marks=pytest.mark.slow),
+    ],
 )
 def test_no_acknowledged_judgment_is_lost(site, sessions, overlap, kills, items):
     slug = f"kill-{overlap}-{kills}"
@@ -39,26 +35,29 @@ def test_no_acknowledged_judgment_is_lost(site, sessions, overlap, kills, items)
     site.start_web()
     delays = random.Random(overlap * 1000 + kills)
     crowd = people_of(site, sessions, slug, seed=100 * overlap + kills)
+    done = []
+
+    def kill_web() -> None:
+        time.sleep(0.04 * delays.random())
+        given_before = crowd.n_given
+        site.web.kill()
+        stored.assert_consistent(site)
+        assert len(stored.stored_uuids(site, slug)) >= given_before
+        site.start_web()
+        done.append(given_before)
+
+    for kill in range(1, kills + 1):
+        crowd.after(kill * items * overlap // (kills + 2), kill_web)
     crowd.start()
     try:
-        for kill in range(1, kills + 1):
-            wait_for_answers(crowd, kill * items * overlap // (kills + 2))
-            time.sleep(0.04 * delays.random())
-            cut_before, given_before = crowd.n_cut, crowd.n_given
-            site.web.kill()
-            assert crowd.errors == []
-            assert crowd.working, "everything was judged before the kill; the test tested nothing"
-            stored.assert_consistent(site)
-            assert len(stored.stored_uuids(site, slug)) >= given_before
-            site.start_web()
-            assert crowd.n_cut > cut_before, "no answer was under way when the server was killed"
-        crowd.join(180)
+        crowd.join(300)
     finally:
         crowd.stopped.set()
         site.web.kill()
+    assert len(done) == kills
     assert all(person.finished for person in crowd.people)
     retried = [one for person in crowd.people for one in person.given if one.tries > 1]
-    assert len(retried) >= kills
+    assert len(retried) >= kills, "few answers were under way when the server was killed"
     acknowledged = sorted(one.uuid.replace("-", "") for person in crowd.people for one in person.given)
     assert stored.stored_uuids(site, slug) == acknowledged
     assert len(acknowledged) == len(set(acknowledged)) == items * overlap

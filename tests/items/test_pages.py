@@ -214,9 +214,9 @@ def test_reading_needs_a_bounded_number_of_queries(
     with django_assert_max_num_queries(14):
         assert len(found(alice_client)) == 12
     detail = reverse("items:detail", args=["pairs", Item.objects.first().pk])
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(23):
         alice_client.get(detail)
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(25):
         text = alice_client.get(reverse("projects:overview", args=["pairs"])).content.decode()
     assert "0 of 12 items have the people they need; 2 people and 1 model have judged." in text
     assert "Judgments a day" in text

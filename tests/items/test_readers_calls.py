@@ -33,6 +33,8 @@ def calls_of(*words: str) -> list[CallRecord]:
         ("ab:a ab:a ab:b ab:tie", Merged("answered", -1, None, 0.375, None)),
         ("ab:a ab:b", Merged("answered", None, "equal", 0.5, None)),
         ("ab:b ab:b ab:a ab:b ba:b", Merged("answered", 1, None, 0.875, True)),
+        (":a :a :tie ab:b ab:tie ab:tie ba:b ba:tie ba:tie", Merged("answered", None, "equal", 0.5, True)),
+        ("ab:b ab:tie ab:tie ba:b ba:tie ba:tie :a :a :tie", Merged("answered", None, "equal", 0.5, True)),
     ],
 )
 def test_verdicts(words, expected):

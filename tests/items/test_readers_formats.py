@@ -103,7 +103,7 @@ def test_helpsteer2_disagreements_are_single_annotators():
     assert problems == []
     assert len(records) == 1
     scores = {j.annotator: len(j.scores) for j in records[0].judgments}
-    assert scores == {"annotator 1": 10, "annotator 2": 10, "annotator 3": 5}
+    assert scores == {"rater 1": 10, "rater 2": 10, "rater 3": 5}
 
 
 def test_helpsteer2_preferences_keep_strength_and_sign():
@@ -116,7 +116,7 @@ def test_helpsteer2_preferences_keep_strength_and_sign():
     assert records[0].meta["preference_strength"] == -3
     assert len(records[0].meta["three_most_similar_preferences"]) == 1
     assert [(p.line, p.field) for p in problems] == [(1, "all_preferences_unprocessed[3].strength")]
-    assert verdicts(records[1]) == {"helpsteer2 consensus": 2}
+    assert verdicts(records[1]) == {"helpsteer2 preference consensus": 2}
 
 
 def test_hh_takes_the_common_turns_as_the_prompt():
@@ -174,6 +174,7 @@ def test_ukp_xml_keeps_votes_reasons_and_times():
         "<list><annotatedArgumentPair><id>1</id></annotatedArgumentPair><oops",
         "<list>" + "<a>" * 3_000_000,
     ],
+    ids=["entities", "cut", "deep"],
 )
 def test_hostile_xml_is_a_problem(tmp_path, text):
     path = tmp_path / "pairs.xml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from annotations.projects.models import Membership
 from app.jobs import runner
 from app.jobs.models import Job
 
@@ -28,6 +29,25 @@ def test_a_job_is_seen_by_its_maker_and_its_project_and_nobody_else(
     alice_client.post(reverse("jobs:cancel", args=[job.pk]))
     assert Job.objects.get().state == "cancelled"
     assert alice_client.get(reverse("jobs:progress", args=[job.pk])).status_code == 286
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_who_made_a_job_and_only_judges_now_or_left_sees_it_no_more(bob_client, project, bob, left):
+    """Its title and result name models and what they said, and trying it again spends the project's money."""
+    job = runner.start(
+        kind="lm.run", title="gpt-9: judge the items left", args={}, scope=project.slug, actor=bob
+    )
+    own = runner.start(kind="x", title="Of no project", args={}, actor=bob)
+    Job.objects.update(state="failed", result={"agreement": 0.9})
+    if left:
+        Membership.objects.filter(user=bob).delete()
+    for name in ("detail", "progress"):
+        assert bob_client.get(reverse(f"jobs:{name}", args=[job.pk])).status_code == 404
+    assert bob_client.post(reverse("jobs:retry", args=[job.pk])).status_code == 404
+    page = bob_client.get(reverse("jobs:list")).content
+    assert (b"gpt-9" in page, b"Of no project" in page) == (False, True)
+    assert bob_client.post(reverse("jobs:retry", args=[own.pk])).status_code == 302
+    assert {row.pk: row.state for row in Job.objects.all()} == {job.pk: "failed", own.pk: "queued"}
 
 
 def test_workers_are_for_site_admins(client, admin, bob_client):

@@ -9,8 +9,9 @@ import pytest
 from annotations.items import readers
 from annotations.items.models import Item, Response
 from annotations.items.readers import Problem
-from annotations.judging import importing, queue
+from annotations.judging import importing, quarantine, queue
 from annotations.judging.models import Comparison, Judgment, LMCall, Score
+from annotations.projects import rules
 from annotations.projects.models import Annotator, TaskSchema
 from annotations.projects.schemas import Definition
 from tests.judging.import_state import assert_counted_right, state
@@ -384,6 +385,37 @@ def test_an_imported_judgment_of_a_person_at_work_ends_their_lease(project, brin
     item = Item.objects.get()
     assert (lease.state, item.n_human, item.n_leased, item.open_slots) == ("submitted", 1, 0, 0)
     assert Judgment.objects.get().presented_order == lease.presented_order
+    assert_counted_right(project)
+
+
+def test_judgments_of_a_file_ask_further_people_where_they_disagree(project, bring):
+    rules.change(project=project, limits=rules.Limits(max_votes=4))
+    split = [judgment(-1, annotator="x"), judgment(2, annotator="y")]
+    agreed = [judgment(1, annotator="x"), judgment(2, annotator="y")]
+    bring(full(*split, key="split"), full(*agreed, key="agreed"), wanted=2)
+    wanted = dict(Item.objects.values_list("external_id", "wanted"))
+    assert wanted == {"split": 3, "agreed": 2}
+    bring(full(judgment(1, annotator="v"), judgment(-1, annotator="w"), key="split"))
+    item = Item.objects.get(external_id="split")
+    assert (item.n_human, item.wanted, item.open_slots) == (4, 3, 0)  # the cap of four is reached
+    assert_counted_right(project)
+
+
+def test_who_is_in_quarantine_stays_there_when_they_come_in_again(project, bring, alice):
+    bring(full(judgment(1, annotator="x"), judgment(2, annotator="y"), key="first"))
+    person = Annotator.objects.get(name="x")
+    quarantine.quarantine(annotator=person, actor=alice)
+    again = [judgment(n, annotator="x", created_at=f"2026-01-0{n}T00:00:00Z") for n in (2, 3)]
+    bring(full(*again, judgment(1, annotator="y"), key="second"))
+    mine = Judgment.objects.filter(annotator=person)
+    assert set(mine.values_list("aside", "is_current")) == {("quarantine", False)}
+    assert dict(Item.objects.values_list("external_id", "n_human")) == {"first": 1, "second": 1}
+    assert (mine.count(), Annotator.objects.get(pk=person.pk).n_judged) == (3, 0)
+    assert_counted_right(project)
+    bring(full(*again, key="second"))
+    assert mine.count() == 3
+    assert quarantine.restore(annotator=person, actor=alice) == 2  # of the two about one item, the later
+    assert sorted(mine.filter(is_current=True).values_list("comparisons__preference", flat=True)) == [1, 3]
     assert_counted_right(project)
 
 

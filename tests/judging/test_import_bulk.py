@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from annotations.items import bulk_insert
 from annotations.items.content import content_hash
 from annotations.items.models import Item, Response
-from annotations.judging import bulk
+from annotations.judging import bulk, bulk_rows
 from annotations.judging.answers import Answer, Call, ComparisonAnswer, InvalidAnswer, ScoreAnswer
 from annotations.judging.models import Comparison, Judgment, LMCall, Score
 from annotations.judging.submit import Conflict, submit
@@ -230,6 +230,7 @@ def test_keys_come_in_blocks_that_nobody_else_gets():
                     "id": pk,
                     "name": f"new {pk}",
                     "meta": "{}",
+                    "tags": "[]",
                     "pseudonym": uuid.uuid4().hex,
                     "created_at": bulk_insert.moment_form()(row["created_at"]),
                 }.values()
@@ -252,9 +253,9 @@ def test_the_tables_own_rules_hold_for_bulk_rows():
     judgment = Judgment.objects.get()
     for bad in ((judgment.pk, 1, 0, "overall", -1, 3, None), (judgment.pk, 0, 1, "overall", 9, 3, None)):
         with pytest.raises(IntegrityError), transaction.atomic():
-            bulk_insert.insert(Comparison, bulk.COMPARISON, [bad])
+            bulk_insert.insert(Comparison, bulk_rows.COMPARISON, [bad])
     with pytest.raises(ValueError, match="scale_max"):
-        bulk_insert.insert(Comparison, bulk.COMPARISON[:5], [])
+        bulk_insert.insert(Comparison, bulk_rows.COMPARISON[:5], [])
     assert Comparison.objects.count() == 0
 
 

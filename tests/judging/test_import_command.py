@@ -121,6 +121,26 @@ def test_a_table_comes_in_by_its_mapping(project, rows, capsys):
     assert (item.prompt, item.wanted, item.open_slots) == ("p?", 4, 4)
 
 
+def test_a_mapping_is_saved_and_named_again(project, rows, capsys):
+    mapping = {"q": "prompt", "one": "response_a", "two": "response_b"}
+    first = rows({"q": "p?", "one": "x", "two": "y"}, name="a.jsonl")
+    code, report, _ = run(capsys, "pairs", first, "--mapping", json.dumps(mapping), "--save-mapping", "ours")
+    assert (code, report["new"]) == (0, 1)
+    assert project.saved_mappings.get().columns == mapping
+    code, report, _ = run(
+        capsys, "pairs", rows("q,one,two", "r?,x,y", name="t.csv"), "--saved-mapping", "ours"
+    )
+    assert (code, report["new"]) == (0, 1)
+    for wrong in (
+        ["--saved-mapping", "theirs"],
+        ["--saved-mapping", "ours", "--mapping", "{}"],
+        ["--save-mapping", "x"],
+    ):
+        with pytest.raises(CommandError, match="mapping"):
+            call_command("import_items", "pairs", first, *wrong)
+    assert (Item.objects.count(), project.saved_mappings.count()) == (2, 1)
+
+
 def test_the_texts_are_rendered_after_an_import(project, rows, capsys):
     run(capsys, "pairs", rows(pair("1")), "--no-render")
     assert Job.objects.count() == 0

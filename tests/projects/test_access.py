@@ -1,10 +1,16 @@
 """Who may open and change what: every address of the project, items and import pages, for every role."""
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from annotations.items.models import Item
+from annotations.items import batches
+from annotations.items.models import Batch, Item
+from annotations.judging import assigning
+from annotations.judging.models import Assignment
+from annotations.people.models import Participant, Place
 from annotations.projects import setup
 from annotations.projects.models import Annotator, Guideline, Invitation, Membership, Project, TaskSchema
 from app.accounts.models import AuditEvent
@@ -16,21 +22,41 @@ pytestmark = pytest.mark.django_db
 # (address, lowest role that may open it); `{item}` and so on are filled from the scene
 PAGES = [
     ("projects:overview", [], "reviewer"),
+    ("projects:overview_live", [], "reviewer"),
+    ("projects:overview_table", ["days"], "reviewer"),
+    ("projects:overview_table", ["people"], "reviewer"),
+    ("projects:overview_table", ["budget"], "researcher"),
     ("projects:design", [], "reviewer"),
+    ("projects:design_edit", [], "researcher"),
+    ("projects:ask_again", ["schema"], "researcher"),
+    ("projects:design_file", ["schema"], "reviewer"),
     ("projects:guidelines", [], "reviewer"),
     ("projects:people", [], "reviewer"),
     ("projects:settings", [], "owner"),
     ("projects:started", [], "owner"),
     ("projects:remove_member", ["member"], "owner"),
+    ("people:entry", [], "owner"),
+    ("people:places", [], "researcher"),
+    ("people:places_csv", [], "researcher"),
+    ("people:pay", [], "researcher"),
+    ("people:pay_csv", [], "researcher"),
+    ("people:statement", ["annotator"], "researcher"),
     ("items:list", [], "reviewer"),
     ("items:detail", ["item"], "reviewer"),
+    ("items:batches", [], "reviewer"),
+    ("items:batch", ["batch"], "reviewer"),
+    ("items:batch_new", [], "researcher"),
+    ("items:assign", [], "researcher"),
     ("items:import", [], "researcher"),
+    ("items:media", [], "researcher"),
     ("items:import_errors", ["job"], "researcher"),
 ]
 ACTS = [
     ("projects:design", [], {"definition": '{"questions": [{"kind": "thumb", "name": "t", "label": "?"}]}'}, "researcher"),
     ("projects:design_preview", [], {"definition": "{}"}, "researcher"),
+    ("projects:design_edit", [], {"q": "0", "q-0-kind": "thumb", "q-0-label": "?", "responses-min": "1", "responses-max": "8", "act": "use"}, "researcher"),
     ("projects:use_version", ["schema"], {}, "researcher"),
+    ("projects:ask_again", ["schema"], {"again": "1", "people": "2"}, "researcher"),
     ("projects:guidelines", [], {"text": "New words"}, "researcher"),
     ("projects:settings", [], {"name": "Taken over"}, "owner"),
     ("projects:invite", [], {"role": "owner", "link_uses": "1"}, "owner"),
@@ -38,9 +64,24 @@ ACTS = [
     ("projects:change_role", ["member"], {"role": "owner"}, "owner"),
     ("projects:remove_member", ["member"], {"confirm": "bob"}, "owner"),
     ("projects:pause_annotator", ["annotator"], {"paused": "1"}, "owner"),
+    ("people:entry", [], {"mode": "open"}, "owner"),
+    ("people:change_pay", [], {"unit": "none", "rate": "0", "floor_per_hour": "0", "longest_item_minutes": "20"}, "owner"),
+    ("people:bonus", [], {"amount": "1", "note": "x"}, "owner"),
+    ("people:submissions", [], {}, "researcher"),
+    ("people:end_place", ["place"], {"state": "returned"}, "researcher"),
+    ("people:unbind", ["participant"], {}, "researcher"),
     ("items:withdraw", ["item"], {"withdrawn": "1"}, "researcher"),
     ("items:route", ["item"], {"route": "lm", "wanted": "2", "priority": "1"}, "researcher"),
+    ("items:batch_new", [], {"name": "Mine", "weight": "1", "expert_slots": "0"}, "researcher"),
+    ("items:batch", ["batch"], {"name": "Taken over", "weight": "0", "expert_slots": "0"}, "researcher"),
+    ("items:limits", [], {"per_day": "1", "agreement": "majority", "order": "shared"}, "researcher"),
+    ("items:tags", [], {"tags-1": "x"}, "researcher"),
+    ("items:move", [], {"wish": "", "batch": ""}, "researcher"),
+    ("items:assign", [], {"items": "1", "people": "bob"}, "researcher"),
+    ("items:unassign", ["assignment"], {}, "researcher"),
+    ("items:batch_delete", ["batch"], {}, "researcher"),
     ("items:import", [], {}, "researcher"),
+    ("items:media", [], {}, "researcher"),
 ]  # fmt: skip
 ROLES = ["outsider", "annotator", "reviewer", "researcher", "owner"]
 
@@ -53,7 +94,19 @@ def scene(project, make_item, annotator, alice, bob):
         project=project, number=9, definition=project.schema.definition, sha256="other"
     )
     job = Job.objects.create(kind="judging.import", title="Import", scope=project.slug, result={"errors": []})
+    participant = Participant.objects.create(project=project, person="p1", annotator=annotator, binding="x")
+    place = Place.objects.create(project=project, participant=participant, session="s1")
+    batch = batches.create_batch(project=project, actor=None, name="Batch")
+    given = make_item(prompt="Given by hand").pk
+    assigning.assign(project=project, pairs=[assigning.Pair(1, given, annotator.pk)], actor=alice)
     return {
+        "days": "days",
+        "people": "people",
+        "budget": "budget",
+        "batch": batch.pk,
+        "assignment": Assignment.objects.get().pk,
+        "participant": participant.pk,
+        "place": place.pk,
         "item": make_item().pk,
         "member": Membership.objects.get(project=project, user=bob).pk,
         "annotator": annotator.pk,
@@ -89,7 +142,11 @@ def state():
             TaskSchema,
             Guideline,
             Item,
+            Batch,
+            Assignment,
             Job,
+            Participant,
+            Place,
             AuditEvent,
         )
     ]
@@ -101,6 +158,16 @@ def test_each_role_opens_its_pages_and_no_other(role, project, scene):
     for name, parts, lowest in PAGES:
         expected = 404 if role == "outsider" else 200 if ROLES.index(role) >= ROLES.index(lowest) else 403
         assert client.get(address(name, parts, scene)).status_code == expected, name
+
+
+@pytest.mark.parametrize(("role", "links"), [("reviewer", 6), ("researcher", 11), ("owner", 11)])
+def test_every_link_of_the_rail_opens(role, links, project):
+    client = client_of(role, project)
+    page = client.get(reverse("projects:overview", args=["pairs"])).content.decode()
+    rail = page.split('class="rail"')[1].split("</nav>")[0]
+    found = re.findall(r'href="([^"]+)"', rail)
+    assert len(found) == links
+    assert {client.get(url).status_code for url in found} == {200}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -154,6 +221,15 @@ def test_the_list_shows_ones_own_projects(project, alice_client, bob_client, cha
     assert "Pairs" in alice_client.get(page).content.decode()
     response = bob_client.get(page)
     assert (response.status_code, response["Location"]) == (302, reverse("work:index"))
+    links = (
+        bob_client.get(reverse("work:index"))
+        .content.decode()
+        .split('class="topbar-nav"')[1]
+        .split("</nav>")[0]
+    )
+    assert 'href="/work/"' in links
+    assert 'href="/p/"' not in links
+    assert 'href="/jobs/"' not in links
     text = charlie_client.get(page).content.decode()
     assert "Pairs" not in text
     assert "Your projects will be here" in text

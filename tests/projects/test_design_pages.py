@@ -39,23 +39,21 @@ def test_a_new_version_is_stored_then_asked(project, alice_client):
 @pytest.mark.parametrize(
     ("definition", "words"),
     [
-        ("", "This field is required"),
+        ("", "Choose a file, or paste a design."),
         ("{", "Line 1, column 2"),
         ("[1]", "Expected a JSON object"),
-        ('{"questions": []}', "questions: Tuple should have at least 1 item"),
+        ('{"questions": []}', "questions: expected at least 1"),
         (
             '{"questions": [{"kind": "rating", "name": "q", "label": "Q", "min": 1, "max": 1}]}',
-            "questions.0.rating: max: expected min + 1",
+            "questions.0.max: expected min + 1",
         ),
         ("[" * 5000, "nested too deeply"),
     ],
 )
 def test_errors_of_a_definition_are_named_and_the_text_is_kept(project, alice_client, definition, words):
-    for address in (DESIGN, reverse("projects:design_preview", args=["pairs"])):
-        response = alice_client.post(address, {"definition": definition})
-        assert words in response.content.decode()
     response = alice_client.post(DESIGN, {"definition": definition})
     assert response.status_code == 400
+    assert words in response.content.decode()
     assert definition[:40].replace('"', "&quot;") in response.content.decode()
     assert TaskSchema.objects.filter(project=project).count() == 1
 
@@ -66,10 +64,10 @@ def test_every_preset_reads_as_words():
         for key, preset in PRESETS.items()
     }
     assert found["arena4"] == [
-        ("Which response is better?", "A better · both good · both bad · B better"),
+        ("Which response is better?", "A better · about equal · both bad · B better"),
     ]
     assert found["ratings"][0] == ("Quality", "each response: 1 to 5")
-    assert found["multipref5"][4] == ("How sure are you?", "Absolutely · Fairly · Not")
+    assert found["multipref5"][1] == ("How sure are you overall?", "Absolutely · Fairly · Not")
     assert found["ranking"][0] == ("Order the responses, best first", "best first, ties allowed")
     assert responses_words(Definition.model_validate(PRESETS["thumbs"])) == "1 to 8 responses"
 

@@ -1,7 +1,6 @@
 """The overview counts what there is, says it in a sentence, and never counts slowly twice in a row."""
 
 import uuid
-from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.core.cache import cache
@@ -72,35 +71,6 @@ def test_the_sentence_and_the_routes_count_what_there_is(project, make_item, jud
     assert "Judge the next item" in text
 
 
-def test_the_plot_counts_what_was_given_here_by_day(project, make_item, judge):
-    today = date(2026, 3, 20)
-    assert progress.judgments_a_day(project, today=today) is None
-    noon = datetime(2026, 3, 20, 12, tzinfo=UTC)
-    for number, (days, kind, origin) in enumerate([
-        (0, "human", "page"), (0, "human", "page"), (2, "human", "page"), (2, "lm", "model"),
-        (29, "human", "page"), (30, "human", "page"), (1, "human", "import"),
-    ]):  # fmt: skip
-        judge(make_item(f"P{number}"), f"{kind}-{number}", kind, noon - timedelta(days=days), origin)
-    plot = progress.judgments_a_day(project, today=today)
-    rows = {day: (people, models) for day, people, models in plot.rows}
-    assert len(rows) == 30
-    assert {day: row for day, row in rows.items() if row != ("0", "0")} == {
-        "2026-03-20": ("2", "0"),
-        "2026-03-18": ("1", "1"),
-        "2026-02-19": ("1", "0"),
-    }
-
-
-def test_the_plot_says_when_it_looks_at_the_latest_only(project, make_item, judge, monkeypatch):
-    monkeypatch.setattr(progress, "LATEST", 2)
-    now = timezone.now()
-    for number in range(4):
-        judge(make_item(f"P{number}"), f"p{number}", at=now)
-    plot = progress.judgments_a_day(project)
-    assert "latest 2 judgments only" in plot.caption
-    assert plot.rows[0][1] == "2"
-
-
 def test_a_slow_count_is_kept_and_says_its_age(project, make_item, monkeypatch):
     make_item()
     clock = iter([0.0, 3.0])
@@ -128,3 +98,10 @@ def test_running_jobs_show_their_progress(project, make_item, alice, alice_clien
     text = alice_client.get(PAGE).content.decode()
     assert "Freeze &lt;all&gt;" in text
     assert reverse("jobs:progress", args=[job.pk]) in text
+
+
+def test_while_the_first_import_runs_nobody_is_told_to_import(project, make_item, alice, alice_client):
+    runner.start(kind="judging.import", title="Import pairs.csv", args={}, scope="pairs", actor=alice)
+    page = alice_client.get(PAGE).content.decode()
+    assert "Items are on their way." in page
+    assert "Items come from a file" not in page

@@ -102,6 +102,15 @@ def test_mail_that_cannot_leave_gives_the_link_to_the_owner(project, alice_clien
     assert "/join/" in page
 
 
+def test_a_site_without_a_mail_server_claims_no_mail_and_shows_the_link(project, alice_client, settings):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    wish = {"role": "annotator", "emails": "dora@example.org"}
+    page = alice_client.post(reverse("projects:invite", args=["pairs"]), wish).content.decode()
+    assert "no mail server is set up here" in page
+    assert "invitation sent" not in page
+    assert page.count("/join/") == 1
+
+
 def test_a_signed_in_person_joins_once(project, alice, charlie, charlie_client):
     _, token = setup.invite(project=project, role="annotator", actor=alice)
     page = reverse("projects:join", args=[token])

@@ -10,7 +10,7 @@ from django.core import mail
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from annotations.items.models import Item
+from annotations.items.models import Item, SavedMapping
 from annotations.judging import tasks  # noqa: F401 - registers the import job
 from annotations.judging.models import Judgment
 from annotations.projects.models import Annotator, Invitation, Membership, Project
@@ -130,7 +130,7 @@ def test_nothing_typed_or_uploaded_is_lost_on_an_error(alice_client):
     [
         ("a.jsonl", b"", "the file is empty"),
         ("a.xlsx", b"PK\x03\x04whatever", "save the table as CSV"),
-        ("a.json", b'{"unknown": 1}', "expected rows with prompt and responses"),
+        ("a.json", b"[1, 2]", "expected rows that are JSON objects"),
         ("a.jsonl", b"x" * 2000, "at most 1 kB can be uploaded"),
     ],
 )
@@ -168,6 +168,70 @@ def test_a_table_needs_its_columns_mapped(alice_client):
     assert [response.text for response in item.responses.all()] == ["Because.", "No."]
     scores = item.judgments.get().scores.order_by("attribute").values_list("attribute", "response", "value")
     assert list(scores) == [("fluency_l", 0, 4.0), ("fluency_r", 1, 2.0)]
+
+
+FOREIGN = [
+    {"frage": f"Q{n}?", "out": {"one": f"A{n}.", "two": f"B{n}."}, "who": "ann", "pick": n % 3}
+    for n in range(4)
+]
+ROLES = {
+    "frage": "prompt",
+    "out.one": "response_1",
+    "out.two": "response_2",
+    "who": "annotator",
+    "pick": "label",
+}
+
+
+def test_rows_of_unknown_keys_are_mapped_and_the_mapping_serves_again(project, alice_client, bob_client):
+    page = reverse("items:import", args=["pairs"])
+    check = step(alice_client.post(page, {"file": jsonl(FOREIGN, "votes.jsonl")}))
+    seen = alice_client.get(check).content.decode()
+    assert "no column is mapped to prompt or to response_1" in seen
+    assert 'name="save_as"' in seen
+    columns = list(ROLES)
+    posted = {f"column_{place}": ROLES[column] for place, column in enumerate(columns)}
+    looked = alice_client.post(check, posted | {"save_as": "Our votes"}).content.decode()
+    assert "4 new items, with 4 judgments of 1 person" in looked
+    assert 'value="Our votes"' in looked
+    assert SavedMapping.objects.count() == 0  # until the import starts
+    step(alice_client.post(check, posted | {"save_as": "Our votes", "next": "1"}))
+    saved = SavedMapping.objects.get()
+    assert (saved.name, saved.columns, saved.saved_by.username) == ("Our votes", ROLES, "alice")
+    runner.run(Job.objects.get(scope="pairs").pk)
+    assert sorted(Item.objects.values_list("prompt", flat=True)) == ["Q0?", "Q1?", "Q2?", "Q3?"]
+
+    more = [{**row, "frage": f"More {row['frage']}", "extra": 1} for row in FOREIGN]
+    check = step(alice_client.post(page, {"file": jsonl(more, "more.jsonl")}))
+    assert "Our votes</option>" in alice_client.get(check).content.decode()
+    used = alice_client.post(check, {"use": "1", "saved": saved.pk}).content.decode()
+    assert "4 new items, with 4 judgments of 1 person; nothing wrong" in used
+    step(alice_client.post(check, posted | {"next": "1"}))
+    runner.run(Job.objects.filter(scope="pairs", kind="judging.import").latest("created_at").pk)
+    assert Item.objects.count() == 8
+
+    # the wizard offers it too, to who may use it
+    new = {"name": "Another", "file": jsonl(FOREIGN, "votes.jsonl")}
+    assert (
+        "Our votes (Pairs)"
+        in alice_client.get(step(alice_client.post(reverse("projects:new"), new))).content.decode()
+    )
+    new["file"].seek(0)
+    mine = step(bob_client.post(reverse("projects:new"), new))
+    assert "Our votes" not in bob_client.get(mine).content.decode()
+    stolen = bob_client.post(mine, {"use": "1", "saved": saved.pk}).content.decode()
+    assert "no column is mapped to prompt or to response_1" in stolen
+
+
+def test_a_file_in_a_known_shape_may_be_mapped_all_the_same(project, alice_client):
+    rows = [{"prompt": "Q?", "chosen": "A.", "rejected": "B.", "second": "C."}]
+    check = step(alice_client.post(reverse("items:import", args=["pairs"]), {"file": jsonl(rows)}))
+    assert "Map its columns instead" in alice_client.get(check).content.decode()
+    mapped = alice_client.post(check, {"read_as": "1"}).content.decode()
+    assert "Rows with keys of their own" in mapped
+    assert "Read as Plumbline JSONL" in mapped
+    again = alice_client.post(check, {"read_as": "1"}).content.decode()
+    assert "Map its columns instead" in again
 
 
 def test_a_draft_belongs_to_its_session(alice_client, bob_client):

@@ -9,7 +9,9 @@ from routing.rewards.data import Pairs
 from routing.rewards.evaluate import evaluate_pairs
 
 
-def make_pairs(target, *, first="x", second="yy", group=None, strength=None, source=None, votes=None):
+def make_pairs(
+    target, *, first="x", second="yy", group=None, strength=None, source=None, votes=None, dataset=None
+):
     n = len(target)
     texts = lambda value: [value] * n if isinstance(value, str) else list(value)  # noqa: E731
     return Pairs(
@@ -24,6 +26,7 @@ def make_pairs(target, *, first="x", second="yy", group=None, strength=None, sou
         origin=["direct"] * n,
         item_ids=[str(i) for i in range(n)],
         votes=np.tile([0, 0, 1], (n, 1)) if votes is None else np.array(votes),
+        dataset=[""] * n if dataset is None else list(dataset),
     )
 
 
@@ -148,3 +151,23 @@ def test_bad_predictions_are_refused():
     ]:
         with pytest.raises(ValueError, match=message):
             evaluate_pairs(np.array(bad), pairs, seed=0)
+
+
+def test_length_sources_and_calibration_in_other_bins_by_hand():
+    target = [1] * 12 + [0] * 12
+    margin = np.array([2.0] * 9 + [-2.0] * 3 + [-2.0] * 6 + [2.0] * 6)
+    pairs = make_pairs(target, first="x", second="yyy", dataset=["a"] * 12 + ["b"] * 12)
+    found = evaluate_pairs(margin, pairs, kind="logit", seed=0)
+    assert found["accuracy_longer_wrong"]["value"] == pytest.approx(0.5)
+    assert found["accuracy_longer_wrong"]["n"] == 12
+    assert found["by_dataset"]["a"]["accuracy"]["value"] == pytest.approx(0.75)
+    assert found["by_dataset"]["b"]["length_baseline"]["value"] == 0.0
+    confidence = 1 / (1 + np.exp(-2))
+    for name in ("ece5", "ece10", "ece20"):
+        assert found[name]["value"] == pytest.approx(abs(15 / 24 - confidence))
+    longer = np.where(np.arange(24) % 2 == 0, "yyyy", "y")
+    pairs = make_pairs(target, first="xx", second=longer)
+    lengths = np.array([np.log1p(len(t)) - np.log1p(2) for t in longer])
+    found = evaluate_pairs(margin, pairs, kind="logit", seed=0)["length_correlation"]
+    assert found["value"] == pytest.approx(np.corrcoef(lengths, margin)[0, 1])
+    assert found["lo"] <= found["value"] <= found["hi"]

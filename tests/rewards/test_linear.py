@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from annotations.analysis.folds import grouped_folds
 from routing.rewards import linear
 from routing.rewards.artefacts import ArtefactError
 from routing.rewards.data import pairs_from_items, ratings_from_items
 from routing.rewards.evaluate import evaluate_pairs
-from routing.rewards.penalised import Choice, PairProblem, Watch, fit_temperature, grouped_folds
+from routing.rewards.penalised import Choice, PairProblem, Watch, fit_temperature
+from routing.rewards.terms import pair_term
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD, BAD, FILLER = (
@@ -75,9 +77,9 @@ def test_the_solution_is_stationary_and_shrinks_to_the_prior():
     delta = sparse.csr_matrix(rng.normal(size=(len(pairs), 12)))
     ridge = [rng.normal(size=12)] * 2
     weight = rng.uniform(0.5, 3, size=len(pairs))
-    problem = PairProblem(
-        delta, pairs.target, weight, weight, np.zeros(len(pairs), dtype=int), 1, ridge, Watch(None, None)
-    )
+    fold = np.zeros(len(pairs), dtype=int)
+    term = pair_term(delta, fold, "bt", pairs.target, weight, pairs.strength)
+    problem = PairProblem([term], delta, pairs.target, weight, fold, 1, ridge, Watch(None, None))
     choice = Choice(style=2.0, ngram=0.5, prior=True)
     w, kappa = problem.solve(None, choice, final=True)
     penalty = np.array([2.0] * 8 + [0.5] * 4)
@@ -190,15 +192,6 @@ def test_one_group_trains_with_defaults():
     model = linear.fit(pairs, seed=0)
     assert model.info["cross_validation"] == []
     assert model.temperature == 1.0
-
-
-def test_folds_hold_whole_groups_of_nearly_equal_size():
-    groups = [f"g{i % 37}" for i in range(200)]
-    folds = grouped_folds(groups, 5, 0)
-    assert len({(group, fold) for group, fold in zip(groups, folds.tolist(), strict=True)}) == 37
-    assert np.ptp(np.bincount(folds)) <= 6
-    assert np.array_equal(folds, grouped_folds(groups, 5, 0))
-    assert set(grouped_folds(["a", "b"], 5, 0).tolist()) == {0, 1}
 
 
 def test_temperature_recovers_the_scale_of_the_logits():

@@ -29,6 +29,7 @@ def pages(model):
             (reverse("rewards:train", args=[slug]), FORM),
             (reverse("rewards:score", args=[slug, model.public_id]), TEXTS),
             (reverse("rewards:promote", args=[slug, model.public_id]), {}),
+            (reverse("rewards:judge", args=[slug, model.public_id]), {}),
             (reverse("rewards:archive", args=[slug, model.public_id]), {}),
             (reverse("rewards:roll_back", args=[slug]), {}),
         ],

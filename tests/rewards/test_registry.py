@@ -172,3 +172,21 @@ def test_promotions_at_the_same_moment_leave_one_promoted(register, alice, proje
     current = registry.promoted(project)
     active = Annotator.objects.filter(kind="reward_model", status="active")
     assert [annotator.name for annotator in active] == [f"{current.public_id} · linear"]
+
+
+def test_a_promoted_transformer_that_cannot_be_run_here_is_not_passed_over(register, alice, monkeypatch):
+    """A server without torch must not take "cannot be read" for "is gone"."""
+    from routing.rewards import backends
+
+    old, new = register(), register(wrong=0.6)
+    registry.promote(model=old, actor=alice)
+    RewardModel.objects.filter(pk=old.pk).update(backend="transformer")
+    monkeypatch.setattr(backends, "available", lambda: ("linear",))
+
+    def needs_torch(directory):
+        raise backends.artefacts.ArtefactError("needs torch")
+
+    monkeypatch.setattr(backends, "load", needs_torch)
+    with pytest.raises(registry.GatesFailed, match="cannot run transformers"):
+        registry.promote(model=new, actor=alice)
+    assert registry.promoted(old.project) == old

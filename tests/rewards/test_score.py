@@ -25,14 +25,14 @@ def test_batches_change_nothing(scorer, rows, size):
     before = score.BATCH
     score.BATCH = size
     try:
-        assert list(score.score_rows(scorer, [("p", texts) for texts in rows])) == alone
+        assert list(score.score_rows(scorer, [("p", texts, "") for texts in rows])) == alone
     finally:
         score.BATCH = before
 
 
 def test_rows_are_read_a_batch_at_a_time(scorer):
     taken = count()
-    rows = (("p", ["good", "bad"]) for _ in iter(lambda: next(taken), None))
+    rows = (("p", ["good", "bad"], "") for _ in iter(lambda: next(taken), None))
     stream = score.score_rows(scorer, rows)
     first = next(stream)
     assert first[0] > first[1]
@@ -41,7 +41,7 @@ def test_rows_are_read_a_batch_at_a_time(scorer):
 
 def test_a_long_text_ends_a_batch(scorer, monkeypatch):
     monkeypatch.setattr(score, "BATCH_CHARS", 10)
-    rows = iter([("p", ["x" * 11]), ("p", ["y"])])
+    rows = iter([("p", ["x" * 11], ""), ("p", ["y"], "")])
     assert len(score._batch(rows)) == 1
     assert len(score._batch(rows)) == 1
 

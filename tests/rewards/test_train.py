@@ -241,7 +241,7 @@ def test_too_few_pairs_are_refused_in_words(project, make_item, alice, settings)
     ("given", "words"),
     [
         ({"loss": "hinge"}, "loss 'hinge'"),
-        ({"options": {"backend": "transformer"}}, "backend 'transformer'"),
+        ({"options": {"backend": "cubic"}}, "backend 'cubic'"),
         ({"options": {"judgments": "all"}}, "judgments 'all'"),
         ({"options": {"lm_weight": 0.0}}, "lm_weight 0"),
         ({"options": {"colour": "red"}}, "unknown option 'colour'"),

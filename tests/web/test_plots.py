@@ -8,6 +8,7 @@ from defusedxml.ElementTree import fromstring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.web.heatmaps import heat_plot
 from app.web.plots import Point, Row, Series, bar_plot, calibration_plot, interval_plot, line_plot
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -70,3 +71,21 @@ def test_labels_of_lines_that_meet_do_not_cover_each_other():
     root = fromstring(line_plot(series, title="t", x_label="x", y_label="y").svg)
     places = sorted(float(t.get("y")) for t in root.iter(f"{SVG}text") if t.get("class") == "label-series")
     assert all(later - earlier >= 16.9 for earlier, later in pairwise(places))
+
+
+def test_ticks_of_a_quarter_say_so():
+    svg = interval_plot(
+        [Row("a", 0.05, 0.03, 0.14, 9), Row("b", 0.1, 0.07, 0.12, 9)],
+        title="t", value_label="v", percent=True,
+    ).svg  # fmt: skip
+    for words in ("2.5 %", "5.0 %", "7.5 %", "12.5 %"):
+        assert f">{words}<" in svg
+
+
+def test_a_heat_maps_numbers_keep_two_digits_below_zero_too():
+    svg = heat_plot(
+        ["a", "b", "c"], [[None, -0.064, -0.001], [0.5, None, 1.0], [-1.0, 0.0, None]], title="t"
+    ).svg
+    for words in ("−.06", ".00", ".50", "1.0", "−1.0"):
+        assert f">{words}<" in svg
+    assert "−.00" not in svg

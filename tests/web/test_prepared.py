@@ -100,3 +100,29 @@ def test_one_statement_serves_many_threads(project, bob):
 def test_a_lock_outside_a_transaction_is_refused(annotator):
     with pytest.raises(TransactionManagementError):
         locks.lock_annotator(annotator.pk)
+
+
+@pytest.mark.django_db
+def test_a_value_of_a_small_field_can_be_bound(project, annotator, make_item):
+    """PostgreSQL's SMALLINT ends at 32,767; a larger mark would be taken for a query that finds nothing."""
+    from django.utils import timezone
+
+    from annotations.judging.models import Assignment
+
+    item, now = make_item(), timezone.now()
+    for occasion in (0, 3):
+        Assignment.objects.create(
+            item=item,
+            annotator=annotator,
+            occasion=occasion,
+            presented_order="01",
+            leased_at=now,
+            expires_at=now,
+        )
+    of_occasion = Prepared(lambda occasion: Assignment.objects.filter(occasion=occasion))
+    assert [row.occasion for row in of_occasion.rows(occasion=3)] == [3]
+    assert of_occasion.rows(occasion=2) == []
+    field = Assignment._meta.get_field("occasion")
+    marks = of_occasion._marks()
+    assert all(isinstance(mark, int) and mark <= 32_767 for mark in marks)
+    assert field.get_internal_type() == "PositiveSmallIntegerField"

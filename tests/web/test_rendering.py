@@ -122,7 +122,7 @@ def test_any_string_renders_with_no_character_that_a_database_refuses():
         ),
         (
             "![cat](https://a.b/c.png)",
-            '<p dir="auto"><span class="img-off">Image: cat (https://a.b/c.png)</span></p>\n',
+            '<p dir="auto"><span class="img-off">Image: cat (<a href="https://a.b/c.png" target="_blank" rel="noopener noreferrer nofollow">https://a.b/c.png</a>)</span></p>\n',
         ),
         ("```nonsense\na<b\n```", '<pre dir="ltr" tabindex="0"><code>a&lt;b\n</code></pre>\n'),
         ("- שלום\n- two", '<ul dir="rtl">\n<li>שלום</li>\n<li>two</li>\n</ul>\n'),

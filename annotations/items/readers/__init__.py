@@ -8,8 +8,24 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from . import helpsteer, llmbar, native, pandalm, summeval, tables, transcripts, ukp
+from . import (
+    arena,
+    benchmarks,
+    helpsteer,
+    llmbar,
+    multipref,
+    native,
+    pandalm,
+    parquet,
+    summeval,
+    tables,
+    tools,
+    training,
+    transcripts,
+    ukp,
+)
 from .files import BOM, head, json_rows
+from .files import records as records_of
 from .labels import Merged, merge_calls
 from .native import to_native
 from .records import (
@@ -28,6 +44,7 @@ from .tables import guess_mapping
 __all__ = [
     "FORMATS",
     "MAX_TEXT",
+    "TABLES",
     "CallRecord",
     "ComparisonRecord",
     "Format",
@@ -83,8 +100,98 @@ FORMATS: dict[str, Format] = {
         ("preference.jsonl",),
         helpsteer.read_preferences,
     ),
+    "helpsteer3": Format(
+        "HelpSteer3 preferences",
+        "Conversations with two responses, an overall strength and up to three individual ones.",
+        ("train.jsonl", "validation.jsonl"),
+        helpsteer.read_helpsteer3,
+    ),
+    "multipref": Format(
+        "MultiPref",
+        "One comparison a row with the annotations of ordinary and expert workers.",
+        ("*.parquet", "*.jsonl"),
+        multipref.read,
+    ),
+    "lmarena": Format(
+        "LMArena votes",
+        "One vote a row: model_a, model_b, tie, or both bad, with both conversations.",
+        ("*.parquet", "*.jsonl"),
+        arena.read,
+    ),
+    "trl_implicit": Format(
+        "TRL preference, implicit prompt",
+        "Whole conversations, chosen and rejected, that differ in their last turn; also MultiPref's binarised rows.",
+        ("*.parquet", "*.jsonl"),
+        training.read_implicit,
+    ),
+    "trl_unpaired": Format(
+        "TRL unpaired preference",
+        "prompt, completion and label: one response a row that is good or bad.",
+        ("*.parquet", "*.jsonl"),
+        training.read_unpaired,
+    ),
+    "prompt_completion": Format(
+        "Prompt and completion",
+        "prompt and completion: one text a row, without a judgment.",
+        ("*.parquet", "*.jsonl"),
+        training.read_completions,
+    ),
+    "nemo_ranking": Format(
+        "NeMo-RL ranking",
+        "context and completions with ranks, the lowest the best.",
+        ("*.jsonl",),
+        training.read_rankings,
+    ),
+    "rewardbench": Format(
+        "RewardBench",
+        "Pairs whose right answer is known, with the models that wrote them and a subset.",
+        ("*.parquet", "*.jsonl"),
+        benchmarks.read_pairs,
+    ),
+    "rewardbench2": Format(
+        "RewardBench 2",
+        "Lists of right and of wrong completions.",
+        ("*.parquet", "*.jsonl"),
+        benchmarks.read_rewardbench2,
+    ),
+    "rm_bench": Format(
+        "RM-Bench",
+        "Three right and three wrong completions in three styles.",
+        ("*.json",),
+        benchmarks.read_rm_bench,
+    ),
+    "autoj": Format(
+        "Auto-J test set",
+        "Pairs with one person's label: 0, 1, or 2 for a tie.",
+        ("testdata_pairwise.jsonl",),
+        benchmarks.read_autoj,
+    ),
+    "alpaca_eval": Format(
+        "AlpacaEval annotations",
+        "A judge's preference from 1 to 2 for each pair of outputs.",
+        ("annotations.json",),
+        benchmarks.read_alpaca,
+    ),
+    "label_studio": Format(
+        "Label Studio export",
+        "Tasks with their annotations: pairwise, choices, ratings, texts.",
+        ("project-*.json",),
+        tools.read_label_studio,
+    ),
+    "argilla": Format(
+        "Argilla records",
+        "Records with fields and everybody's responses to the questions.",
+        ("*.json", "*.jsonl"),
+        tools.read_argilla,
+    ),
     "csv": Format("CSV table", "Any comma-separated table; you map its columns.", ("*.csv",), tables.read),
     "tsv": Format("TSV table", "Any tab-separated table; you map its columns.", ("*.tsv",), tables.read),
+    "table": Format(
+        "Rows with keys of their own",
+        "JSON lines, a JSON list, Parquet or Arrow in no known shape; you map the keys.",
+        ("*.jsonl", "*.json", "*.parquet"),
+        tables.read_objects,
+    ),
     "hh": Format(
         "HH-RLHF transcripts",
         "Two whole conversations a row, chosen and rejected.",
@@ -119,19 +226,34 @@ FORMATS: dict[str, Format] = {
 
 # The first that holds of the first readable row names a JSON file's format.
 JSON_SIGNS: tuple[tuple[str, Callable[[dict], bool]], ...] = (
+    ("label_studio", tools.is_label_studio),
+    ("argilla", tools.is_argilla),
+    ("lmarena", arena.is_row),
     ("native", lambda row: "responses" in row or row.keys() >= {"response_a", "response_b"}),
+    ("multipref", multipref.is_row),
+    ("helpsteer3", helpsteer.is_helpsteer3),
+    ("nemo_ranking", training.is_ranking),
+    ("alpaca_eval", benchmarks.is_alpaca),
+    ("autoj", benchmarks.is_autoj),
     ("pandalm", lambda row: pandalm.is_testset(row) or pandalm.is_results(row)),
     ("helpsteer2_preference", helpsteer.is_preference),
     ("helpsteer2_ratings", helpsteer.is_ratings),
     ("llmbar", llmbar.is_pair),
     ("summeval_op", summeval.is_row),
     ("hh", transcripts.is_pair),
+    ("trl_implicit", training.is_implicit),
+    ("rewardbench2", benchmarks.is_rewardbench2),
+    ("rm_bench", benchmarks.is_lists),
+    ("rewardbench", benchmarks.is_pair),
+    ("trl_unpaired", training.is_unpaired),
+    ("prompt_completion", training.is_completion),
     ("native", lambda row: row.keys() >= {"chosen", "rejected"} or "response" in row),
 )
 SNIFFED_ROWS = 20
+TABLES = ("csv", "tsv", "table")
+"""Formats whose columns a person maps."""
 OTHER_FILES = (
     (b"PK\x03\x04", "this is a zip or Excel file; save the table as CSV"),
-    (b"PAR1", "this is a Parquet file; expected JSON lines or CSV"),
     (b"\xff\xfe", "this file is UTF-16; save it as UTF-8"),
     (b"\xfe\xff", "this file is UTF-16; save it as UTF-8"),
 )
@@ -139,7 +261,10 @@ OTHER_FILES = (
 
 def sniff(path) -> str:
     """The name of the format in FORMATS. Raises UnknownFormat, saying what was expected."""
-    start = head(path, 1 << 16).removeprefix(BOM)
+    start = head(path, 1 << 16)
+    if start.startswith(parquet.SIGNS):
+        return sniff_json(path)
+    start = start.removeprefix(BOM)
     for magic, message in OTHER_FILES:
         if start.startswith(magic):
             raise UnknownFormat(path, message)
@@ -161,7 +286,8 @@ def sniff(path) -> str:
 
 
 def sniff_json(path) -> str:
-    keys: list[str] = []
+    """The first format whose sign a row bears; rows of other keys are a `table`, for which a person says what they are."""
+    keys = False
     for _, row in islice(json_rows(path), SNIFFED_ROWS):
         if not isinstance(row, dict):
             continue
@@ -170,13 +296,10 @@ def sniff_json(path) -> str:
                 if name == "pandalm" and pandalm.is_results(row):
                     pandalm.testset_beside(path)
                 return name
-        keys = keys or [repr(key[:30]) for key in list(row)[:12]]
-    found = f"found the keys {', '.join(keys)}" if keys else "found no JSON object in the first rows"
-    raise UnknownFormat(
-        path,
-        "expected rows with prompt and responses, response_a and response_b, response and ratings, "
-        f"or chosen and rejected, or a known data set's own keys; {found}",
-    )
+        keys = keys or bool(row)
+    if keys:
+        return "table"
+    raise UnknownFormat(path, "expected rows that are JSON objects, found none in the first rows")
 
 
 def read(
@@ -191,7 +314,29 @@ def read(
     if name not in FORMATS:
         raise UnknownFormat(path, f"format {name!r} is not known; expected one of {', '.join(FORMATS)}")
     head(path, 1)
+    if name == "table" and mapping is None:
+        return _unmapped(path)
     return FORMATS[name].read(path, mapping)
+
+
+def _unmapped(path) -> Iterator[Record | Problem]:
+    """Rows of unknown keys whose names alone may say what they are."""
+    columns = tables.columns_of_rows(path)
+    try:
+        return tables.read_objects(path, guess_mapping(columns))
+    except UnknownFormat:
+        found = ", ".join(repr(column[:30]) for column in columns[:12])
+        raise UnknownFormat(
+            path,
+            "expected rows with prompt and responses, response_a and response_b, response and ratings, chosen and "
+            "rejected, or completion, a known data set's own keys, or a mapping that says what the keys are; "
+            f"found the keys {found}",
+        ) from None
+
+
+def read_rows(rows: Iterable[object]) -> Iterator[Record | Problem]:
+    """Records of native rows that are in memory already; `line` counts them from 1."""
+    return records_of(enumerate(rows, 1), native.parse)
 
 
 def read_many(
@@ -199,9 +344,11 @@ def read_many(
 ) -> Iterator[tuple[Path, Record | Problem]]:
     """(path, record or problem) of several files; PandaLM's result files join the test set given with them.
 
-    Every file is looked at before the first is read, so UnknownFormat comes at once.
+    A folder stands for the data files in it. Every file is looked at before the first is read, so UnknownFormat comes at once.
     """
-    paths = [Path(path) for path in paths]
+    paths = [
+        file for path in map(Path, paths) for file in (parquet.data_files(path) if path.is_dir() else [path])
+    ]
     plain, testsets, results = [], [], []
     for path in paths:
         try:
@@ -229,14 +376,14 @@ def read_many(
 SHORT_CELL = 300
 
 
-def preview(path, n: int = 5) -> dict:
+def preview(path, n: int = 5, format: str | None = None) -> dict:
     """What a person needs to see before an import: {format, columns, rows, mapping, problems}.
 
     For tables the file's own columns and a guessed mapping; else id, prompt, responses, judgments
     of the first `n` items. Cells are cut to 300 characters. Raises UnknownFormat.
     """
-    name = sniff(path)
-    if name in ("csv", "tsv"):
+    name = format or sniff(path)
+    if name in TABLES:
         columns, rows = tables.preview(path, n)
         return {
             "format": name,

@@ -231,6 +231,31 @@ def prompt_of(value, field: str = "prompt") -> str | list[dict]:
     return value
 
 
+def one_turn(prompt: str | list[dict]) -> str | list[dict]:
+    """The text of a prompt that is one message of a user; any other prompt as it is."""
+    if isinstance(prompt, list) and len(prompt) == 1 and prompt[0].keys() == {"role", "content"}:
+        return prompt[0]["content"] if prompt[0]["role"] == "user" else prompt
+    return prompt
+
+
+def conversation(value, field: str) -> list[dict]:
+    """A list of messages with role and content; content given in parts is joined, other keys are not kept."""
+    if isinstance(value, list):
+        value = [_said(message) if type(message) is dict else message for message in value]
+    if isinstance(value, str):
+        raise Bad(field, "expected a list of messages, found text")
+    return prompt_of(value, field)
+
+
+def _said(message: dict) -> dict:
+    content = message.get("content")
+    if isinstance(content, list) and all(type(part) is dict for part in content):
+        texts = [part.get("text") for part in content if part.get("type", "text") == "text"]
+        if all(type(part) is str for part in texts):
+            content = "\n\n".join(texts)
+    return {"role": message.get("role"), "content": content}
+
+
 def responses_of(texts: list[tuple[str, str]], models: tuple[str, ...] = ()) -> tuple[ResponseRecord, ...]:
     """Responses from (field, text) pairs and, where known, the models that wrote them."""
     count(len(texts), "responses")

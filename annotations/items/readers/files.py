@@ -9,14 +9,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .checks import Bad, shown
+from . import parquet
+from .checks import Bad, printable, shown
 from .records import MAX_LINE, Problem, Record, UnknownFormat
 
 CHUNK = 1 << 18
 DAMAGED = (EOFError, OSError, zlib.error)
 BOM = codecs.BOM_UTF8
-decode_json = json.JSONDecoder().decode
-scan_json = json.JSONDecoder().raw_decode
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict:
+    """An object whose keys stand once: of two equal ones nobody can say which is meant."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise Bad(printable(twice), "expected each key once, found this one twice")
+    return made
+
+
+decode_json = json.JSONDecoder(object_pairs_hook=_once).decode
+scan_json = json.JSONDecoder(object_pairs_hook=_once).raw_decode
+DEEPEST = 100_000  # brackets that are open at once in an element that is passed over
 SPACE = re.compile(r"[ \t\n\r]*")
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}"]', re.DOTALL)
 
@@ -101,8 +115,11 @@ def text_chunks(path) -> Iterator[str]:
 
 
 def json_rows(path) -> Iterator[tuple[int, object]]:
-    """(line or element number, value or Problem) of JSON lines or of one JSON list."""
-    start = head(path, 4096).removeprefix(BOM).lstrip()
+    """(line, element or row number, value or Problem) of JSON lines, of one JSON list, of Parquet or Arrow."""
+    start = head(path, 4096)
+    if start.startswith(parquet.SIGNS):
+        return parquet.rows(path)
+    start = start.removeprefix(BOM).lstrip()
     return list_rows(path) if start.startswith(b"[") else line_rows(path)
 
 
@@ -115,6 +132,8 @@ def line_rows(path) -> Iterator[tuple[int, object]]:
             continue
         try:
             value = decode_json(line.decode())
+        except Bad as bad:
+            value = Problem(number, bad.field, bad.message)
         except (ValueError, RecursionError) as error:
             value = Problem(number, "", complaint(error))
         yield number, value
@@ -179,6 +198,9 @@ class ListReader:
             except (ValueError, RecursionError) as error:
                 self.skip()
                 raise Bad("", complaint(error)) from None
+            except Bad:
+                self.skip()
+                raise
             self.more()
 
     def more(self) -> None:
@@ -190,19 +212,24 @@ class ListReader:
         """Pass over a broken object or list by counting its brackets."""
         if self.buffer[self.at] not in "[{":
             raise EOFError("expected a list of JSON objects")
+        depth, seen = 0, self.at
         while True:
-            depth = 0
-            for token in TOKEN.finditer(self.buffer, self.at):
+            for token in TOKEN.finditer(self.buffer, seen):
                 mark = token.group()
                 if mark == '"':  # a text that does not end in what is held
                     break
+                seen = token.end()
                 depth += (mark in "[{") - (mark in "]}")
+                if depth > DEEPEST:
+                    raise EOFError("expected an element that is not nested so deep")
                 if depth == 0 and mark in "]}":
-                    self.at = token.end()
+                    self.at = seen
                     return
             if self.ended:
                 raise EOFError("the element does not end")
+            seen -= self.at  # the buffer begins here once more is read
             self.more()
+            seen += self.at
 
 
 def list_rows(path) -> Iterator[tuple[int, object]]:
@@ -217,7 +244,7 @@ def list_rows(path) -> Iterator[tuple[int, object]]:
             try:
                 value = reader.element()
             except Bad as bad:
-                value = Problem(number, "", bad.message)
+                value = Problem(number, bad.field, bad.message)
             yield number, value
             number += 1
             if reader.peek() == ",":

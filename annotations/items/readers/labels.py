@@ -4,6 +4,7 @@ Negative preference = first response better; P = P(second better), ties counted 
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import NamedTuple
 
 from .checks import Bad, shown
@@ -49,9 +50,11 @@ def merge_calls(calls: Sequence[CallRecord]) -> Merged:
         consistent = sign(votes["ab"][0]) == sign(votes["ba"][0])
         if not consistent:
             return Merged("answered", None, "equal", 0.5, False)
-    lean = sum(total / n for total, n in votes.values()) / len(votes)
-    verdict = sign(lean)
-    return Merged("answered", verdict or None, None if verdict else "equal", (lean + 1) / 2, consistent)
+    # Whole numbers: a sum of quotients has a sign that depends on their sequence.
+    shared = prod(n for _, n in votes.values())
+    lean = sum(total * (shared // n) for total, n in votes.values())
+    verdict, probability = sign(lean), (lean / (shared * len(votes)) + 1) / 2
+    return Merged("answered", verdict or None, None if verdict else "equal", probability, consistent)
 
 
 def sign(value: float) -> int:

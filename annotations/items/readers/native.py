@@ -1,5 +1,6 @@
 """The native JSONL: the full form, read and written without loss; short forms are in `short.py`."""
 
+import json
 from collections.abc import Iterator
 
 from . import short
@@ -58,6 +59,8 @@ def read(path, mapping=None) -> Iterator[Record | Problem]:
 
 def parse(row: dict, line: int, problems: list[Problem]) -> Record:
     """One native row of any form; raises Bad when the item cannot go in."""
+    if "prompt_json" in row:
+        row = from_columns(row)
     if "responses" in row:
         return parse_item(row, line, problems)
     if "response_a" in row or "response_b" in row:
@@ -69,6 +72,44 @@ def parse(row: dict, line: int, problems: list[Problem]) -> Record:
     raise Bad(
         "", "expected responses, response_a and response_b, chosen and rejected, or response with ratings"
     )
+
+
+def from_columns(row: dict) -> dict:
+    """A row of our own Parquet files: free objects are JSON text there, and what is absent is null."""
+    prompt = row.get("prompt_json")
+    made = {key: value for key, value in row.items() if key != "prompt_json"}
+    if prompt is not None:
+        made["prompt"] = json_text(prompt, "prompt_json")
+    elif isinstance(row.get("prompt"), list) and len(row["prompt"]) == 1:
+        made["prompt"] = row["prompt"][0].get("content")
+    made["meta"] = json_text(row.get("meta"), "meta")
+    responses, judgments = (
+        entries(row.get("responses"), "responses"),
+        entries(row.get("judgments"), "judgments"),
+    )
+    made["responses"] = [{**one, "meta": json_text(one.get("meta"), "meta")} for one in responses]
+    made["judgments"] = [
+        {
+            **one,
+            "answers": json_text(one.get("answers"), "answers"),
+            "calls": [
+                {**given(call), "meta": json_text(call.get("meta"), "meta")}
+                for call in one.get("calls") or ()
+            ],
+        }
+        for one in judgments
+    ]
+    return made
+
+
+def json_text(value, field: str):
+    """The value of a JSON text; nothing is an empty object."""
+    if value is None:
+        return {}
+    try:
+        return json.loads(text(value, field))
+    except (ValueError, RecursionError):
+        raise Bad(field, "expected JSON text") from None
 
 
 def parse_item(row: dict, line: int, problems: list[Problem]) -> Record:
@@ -181,7 +222,7 @@ def parse_comparison(entry, index: int, n_responses: int) -> tuple[ComparisonRec
             raise Bad("preference", "expected exactly one of preference and tie")
         scale_max = entry.get("scale_max")
         if scale_max is not None or tie is None:
-            scale_max = whole(scale_max, "scale_max", 1, 3)
+            scale_max = whole(scale_max, "scale_max", 1, 4)
         turned = first > second
         if turned:
             first, second = second, first

@@ -12,6 +12,7 @@ from .checks import (
     moment,
     name,
     number,
+    one_turn,
     optional_text,
     plain,
     printable,
@@ -171,6 +172,8 @@ def parse_call(entry: dict) -> CallRecord:
 
 
 def parse_chosen(row: dict, line: int, problems: list[Problem]) -> Record:
+    if isinstance(row.get("chosen"), list):  # conversational: a prompt of one turn is its text
+        row = {**row, "prompt": one_turn(prompt_of(row.get("prompt")))}
     meta = with_extras(meta_object(row.get("meta"), "meta"), row, CHOSEN_KEYS)
     if row.get("margin") is not None:
         meta = {**meta, "vote_margin": number(row["margin"], "margin")}

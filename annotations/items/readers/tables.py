@@ -1,4 +1,7 @@
-"""CSV and TSV files whose columns a person maps to roles.
+"""Tables whose columns a person maps to roles: CSV and TSV, and rows of JSON, Parquet or Arrow with keys of their own.
+
+The columns of JSON rows are the keys of the first 200, an object's keys as `outer.inner`. A prompt may be a list of
+messages there, a response one message; metadata keeps its kind. What no column names stays out.
 
 Roles: `id`, `prompt`, `context`, `group`, `source`, `response_1`…`response_8` (or `response_a`,
 `response_b`), `model_1`…`model_8`, `chosen`, `rejected`, `label`, `annotator`, `reason`,
@@ -7,17 +10,20 @@ and `ignore`. Only `rating:` and `meta` may be given to several columns.
 """
 
 import csv
+import json
 import re
 from collections.abc import Iterator
 from itertools import islice
 
-from .checks import Bad, identifier, name, number, shown, text
-from .files import DAMAGED, damaged, head, stem, text_chunks
+from .checks import Bad, conversation, identifier, name, number, one_turn, plain, shown, text
+from .files import BOM, DAMAGED, damaged, head, json_rows, stem, text_chunks
 from .labels import NUMBERED, labelled
+from .parquet import SIGNS
 from .records import (
     MAX_LINE,
     MAX_NAME,
     MAX_RESPONSES,
+    MAX_TEXT,
     JudgmentRecord,
     Problem,
     Record,
@@ -27,6 +33,8 @@ from .records import (
 )
 from .short import FILE_ANNOTATOR
 
+HEADER_ROWS = 200  # rows of JSON whose keys are the columns
+MAX_COLUMNS = 500
 MAX_JUDGMENTS = 10_000  # of one item held together
 DELIMITERS = (",", "\t", ";", "|")
 ROLE = re.compile(
@@ -209,9 +217,16 @@ class Plan:
             raise Bad("", f"expected {self.width} columns, found {len(row)}")
 
         def cell(role: str, limit: int | None = None) -> str:
-            return text(row[self.one[role]], role, limit or 2_000_000) if role in self.one else ""
+            return (
+                text(cell_text(row[self.one[role]], role), role, limit or MAX_TEXT)
+                if role in self.one
+                else ""
+            )
 
-        prompt, context = cell("prompt"), cell("context") or None
+        said = row[self.one["prompt"]] if "prompt" in self.one else None
+        is_chat = bool(messages(said))
+        prompt = one_turn(conversation(said, "prompt")) if is_chat else cell("prompt")
+        context = cell("context") or None
         if "prompt" not in self.one:
             prompt, context = context or "", None
         return Record(
@@ -225,23 +240,23 @@ class Plan:
                 ResponseRecord(cell(role), cell(f"model_{place}", MAX_NAME))
                 for place, role in enumerate(self.responses, 1)
             ),
-            meta={column: text(row[at], column) for column, at in self.meta if row[at] != ""},
+            meta={column: plain(row[at], column) for column, at in self.meta if row[at] not in ("", None)},
         )
 
     def judgment(self, row: list[str], place: int) -> JudgmentRecord | None:
         """The row's judgment, or None when its label and ratings are empty."""
         at = self.one
-        reason = text(row[at["reason"]], "reason") if "reason" in at else ""
-        given = row[at["annotator"]] if "annotator" in at else ""
+        reason = text(cell_text(row[at["reason"]], "reason"), "reason") if "reason" in at else ""
+        given = cell_text(row[at["annotator"]], "annotator") if "annotator" in at else ""
         annotator = name(given, "annotator") if given else f"annotator {place}"
         if "chosen" in at:
             return labelled("a", annotator if given else FILE_ANNOTATOR, reason)
         scores = tuple(
             ScoreRecord(max(index, 0), attribute, cell_number(row[column], f"rating:{attribute}"))
             for attribute, index, column in self.ratings
-            if row[column].strip()
+            if cell_text(row[column], attribute).strip()
         )
-        word = row[at["label"]].strip().lower() if "label" in at else ""
+        word = cell_text(row[at["label"]], "label").strip().lower() if "label" in at else ""
         if not word:
             return JudgmentRecord(annotator, scores=scores, reason=reason) if scores else None
         if word not in LABELS and word not in NO_LABEL:
@@ -249,10 +264,30 @@ class Plan:
         return labelled(LABELS.get(word), annotator, reason, scores=scores)
 
 
-def cell_number(cell: str, field: str) -> float:
+def messages(value: object) -> bool:
+    """Whether the value is a list of chat messages."""
+    return (
+        isinstance(value, list) and bool(value) and all(type(one) is dict and "role" in one for one in value)
+    )
+
+
+def cell_text(value: object, field: str) -> str:
+    """A cell as text; of JSON rows numbers, flags and lists as JSON writes them, a message by what it says."""
+    if type(value) is str:
+        return value
+    if value is None:
+        return ""
+    if messages(value) and field != "context":
+        if len(value) > 1:
+            raise Bad(field, f"expected text or one message, found a conversation of {len(value)}")
+        return conversation(value, field)[0]["content"]
+    return json.dumps(value, ensure_ascii=False)
+
+
+def cell_number(cell: object, field: str) -> float:
     try:
         value = float(cell)
-    except ValueError:
+    except (ValueError, TypeError):
         raise Bad(field, f"expected a number, found {shown(cell)}") from None
     value = number(value, field)
     return int(value) if value.is_integer() else value
@@ -266,6 +301,55 @@ def read(path, mapping: dict[str, str] | None = None) -> Iterator[Record | Probl
     rows = Table(path).rows()
     plan = Plan(header_of(rows, path), mapping, path)
     return items(rows, plan, stem(path)[:MAX_NAME])
+
+
+def flat(row: dict) -> dict[str, object]:
+    """The row with the keys of an object in it as `outer.inner`, one level deep."""
+    if not any(type(value) is dict for value in row.values()):
+        return row
+    found: dict[str, object] = {}
+    for key, value in row.items():
+        inner = {f"{key}.{name}": one for name, one in value.items()} if type(value) is dict else {key: value}
+        if twice := found.keys() & inner.keys():
+            raise Bad(min(twice), "expected each column once, found this one twice")
+        found |= inner
+    return found
+
+
+def columns_of_rows(path) -> list[str]:
+    """The keys of the first rows in the order of their coming. Raises UnknownFormat where there are none, or too many."""
+    found: dict[str, None] = {}
+    for _, row in islice(json_rows(path), HEADER_ROWS):
+        if type(row) is dict:
+            try:
+                found |= dict.fromkeys(text(key, "", MAX_NAME) for key in flat(row))
+            except Bad:
+                continue  # the row is named when it is read
+    if not found or len(found) > MAX_COLUMNS:
+        raise UnknownFormat(path, f"expected rows of 1 to {MAX_COLUMNS} keys, found {len(found):,}")
+    return list(found)
+
+
+def object_rows(path, columns: list[str]) -> Iterator[tuple[int, list | Problem]]:
+    """Rows of JSON, Parquet or Arrow as cells in the order of the columns."""
+    for line, row in json_rows(path):
+        if type(row) is not dict:
+            message = f"expected a JSON object, found {shown(row)}"
+            yield line, row if isinstance(row, Problem) else Problem(line, "", message)
+            continue
+        try:
+            cells = flat(row)
+        except Bad as bad:
+            yield line, Problem(line, bad.field, bad.message)
+            continue
+        yield line, [cells.get(column) for column in columns]
+
+
+def read_objects(path, mapping: dict[str, str] | None = None) -> Iterator[Record | Problem]:
+    """The same as `read` for rows of JSON lines, a JSON list, Parquet or Arrow."""
+    columns = columns_of_rows(path)
+    plan = Plan(columns, mapping, path)
+    return items(object_rows(path, columns), plan, stem(path)[:MAX_NAME])
 
 
 def items(rows, plan: Plan, source: str) -> Iterator[Record | Problem]:
@@ -305,8 +389,21 @@ def with_judgments(record: Record, judgments: list[JudgmentRecord]) -> Record:
     return Record(**{**fields, "judgments": tuple(judgments)})
 
 
+def is_objects(path) -> bool:
+    """Whether the file holds rows of JSON, Parquet or Arrow: those that may be mapped whatever their keys."""
+    start = head(path, 4096)
+    return start.startswith(SIGNS) or start.removeprefix(BOM).lstrip()[:1] in (b"{", b"[")
+
+
 def preview(path, n: int = 5) -> tuple[list[str], list[list[str]]]:
-    """The header and the first `n` whole rows."""
+    """The header and the first `n` whole rows, cells as text."""
+    if is_objects(path):
+        header = columns_of_rows(path)
+        rows = object_rows(path, header)
+        found = islice((row for _, row in rows if isinstance(row, list)), n)
+        return header, [
+            ["" if c is None else c if type(c) is str else json.dumps(c) for c in row] for row in found
+        ]
     rows = Table(path).rows()
     header = header_of(rows, path)
     whole = (row for _, row in rows if isinstance(row, list))

@@ -18,7 +18,8 @@ from app.management import demo
 from app.management.base import PlumblineCommand
 from routing.plans.apply import apply_plan
 from routing.plans.budget import Budget
-from routing.plans.draft import build_plan, draft_plan
+from routing.plans.build import build_plan
+from routing.plans.draft import draft_plan
 from routing.plans.models import RoutingPlan
 from routing.rewards.jobs import start_training
 from routing.rewards.models import RewardModel

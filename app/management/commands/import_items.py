@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from itertools import islice
+from pathlib import Path
 
 from django.db import transaction
 
-from annotations.items import prerender, readers
+from annotations.items import mappings, pii, prerender, readers
+from annotations.items.models import SavedMapping
+from annotations.items.readers import tables
 from annotations.judging import importing
 from annotations.judging.imported_schema import shape_of
 from annotations.judging.importing import ImportReport
@@ -36,9 +39,22 @@ class Command(PlumblineCommand):
         parser.add_argument("--create", action="store_true", help="Make the project if there is none.")
         parser.add_argument("--format", choices=sorted(readers.FORMATS), help="Do not sniff the format.")
         parser.add_argument("--mapping", metavar="JSON", help='For tables: {"column": "role"}.')
+        parser.add_argument("--saved-mapping", metavar="NAME", help="A mapping saved in the project.")
+        parser.add_argument("--save-mapping", metavar="NAME", help="Save the mapping under this name.")
         parser.add_argument("--dry-run", action="store_true", help="Write nothing, report what would happen.")
         parser.add_argument("--report", metavar="FILE", help="Write every error to this JSONL file.")
+        parser.add_argument(
+            "--pii",
+            action="store_true",
+            help="Count rows that seem to hold personal data; --report names them.",
+        )
         parser.add_argument("--no-render", action="store_true", help="Do not start rendering the texts.")
+        parser.add_argument(
+            "--batch",
+            default="",
+            metavar="NAME",
+            help="Put new items into this batch, made if it is new; else a row's `batch` says.",
+        )
         group = parser.add_mutually_exclusive_group()
         group.add_argument("--wanted", type=int, metavar="N", help="People wanted for each new item.")
         group.add_argument(
@@ -48,8 +64,10 @@ class Command(PlumblineCommand):
         )
 
     def handle(self, *args, project: str, files: list[str], **options) -> None:
-        mapping = self._mapping(options["mapping"])
+        mapping = self._saved(project, options) or self._mapping(options["mapping"])
         try:
+            if mapping and options["format"] is None and all(map(_is_objects, files)):
+                options["format"] = "table"
             if options["dry_run"] and not Project.objects.filter(slug=project).exists():
                 with transaction.atomic():  # the project that is made is gone with it
                     report = self._import(project, files, mapping, options)
@@ -67,8 +85,10 @@ class Command(PlumblineCommand):
         wanted = importing.ImportOptions(
             wanted=options["wanted"],
             ask_again=options["ask_again"],
+            batch=options["batch"].strip(),
             dry_run=options["dry_run"],
             report_path=options["report"],
+            pii=options["pii"],
         )
         records = readers.read_many(files, options["format"], mapping)
         project = Project.objects.filter(slug=slug).first()
@@ -80,9 +100,25 @@ class Command(PlumblineCommand):
             options=wanted,
             progress=lambda done: self.progress(done, None, "rows"),
         )
+        if options["save_mapping"] and mapping and not options["dry_run"]:
+            mappings.save_mapping(project=project, name=options["save_mapping"], columns=mapping, actor=None)
         if not options["no_render"] and not options["dry_run"] and (report.new or report.updated):
             prerender.start_rendering(project=project)
         return report
+
+    def _saved(self, project: str, options: dict) -> dict | None:
+        """The columns of the mapping that --saved-mapping names; fails where there is none."""
+        name = options["saved_mapping"]
+        if options["save_mapping"] and not (name or options["mapping"]):
+            self.fail("--save-mapping: give the mapping with --mapping.")
+        if name is None:
+            return None
+        if options["mapping"]:
+            self.fail("--saved-mapping: --mapping says something else; give one of the two.")
+        saved = SavedMapping.objects.filter(project__slug=project, name=name).first()
+        if saved is None:
+            self.fail(f"--saved-mapping: {project} has no mapping {name!r}.")
+        return saved.columns
 
     def _mapping(self, text: str | None) -> dict | None:
         if text is None:
@@ -112,6 +148,8 @@ class Command(PlumblineCommand):
             f"{would}{report.new:,} new, {report.updated:,} updated, {report.duplicate:,} duplicate, "
             f"{report.invalid:,} invalid; {report.judgments:,} judgments."
         )
+        for kind, n in report.pii.items():
+            self.say(f"{n:,} rows hold what looks like {pii.KINDS[kind]}.")
         for note in report.notes:
             self.say(f"Note: {note}")
         for error in report.errors[:SHOWN_ERRORS]:
@@ -119,3 +157,8 @@ class Command(PlumblineCommand):
             self.stderr.write(f"{where}: {error['message']}")
         if report.errors_total > SHOWN_ERRORS:
             self.stderr.write(f"… and {report.errors_total - SHOWN_ERRORS:,} more; --report FILE writes all.")
+
+
+def _is_objects(file: str) -> bool:
+    """Whether a mapping makes the file a table whose columns are keys of JSON rows."""
+    return Path(file).is_file() and tables.is_objects(file)

@@ -6,10 +6,11 @@ from annotations.lm import registry
 from annotations.projects.models import Project
 from app.ledger.ledger import BudgetExceeded
 from app.management.base import PlumblineCommand
-from routing.plans import words
+from routing.plans import policies, words
 from routing.plans.apply import apply_plan
 from routing.plans.budget import BadBudget, parse_budget, parse_share
-from routing.plans.draft import POLICIES, PlanError, build_plan, currency_of, draft_plan
+from routing.plans.build import build_plan
+from routing.plans.draft import POLICIES, PlanError, currency_of, draft_plan
 
 
 class Command(PlumblineCommand):
@@ -23,7 +24,7 @@ class Command(PlumblineCommand):
             required=True,
             help="A share of items (0.25, 25%%) or money with its currency (25EUR); audits count in it.",
         )
-        parser.add_argument("--policy", choices=list(POLICIES), default="lm_uncertainty")
+        parser.add_argument("--policy", choices=list(POLICIES), default=policies.DEFAULT)
         parser.add_argument(
             "--audit", default="0.05", metavar="S", help="Share of items drawn as audits (0.05)."
         )
@@ -33,6 +34,11 @@ class Command(PlumblineCommand):
         parser.add_argument("--seed", type=int, metavar="N", help="Drawn and stored if not given.")
         parser.add_argument(
             "--annotator", action="append", metavar="NAME", help="Model to listen to; repeat for several."
+        )
+        parser.add_argument(
+            "--second",
+            metavar="NAME",
+            help="A stronger model that items may go to instead of people; needs money.",
         )
         parser.add_argument("--apply", action="store_true", help="Put the plan in force.")
 
@@ -49,6 +55,9 @@ class Command(PlumblineCommand):
                 overlap=options["overlap"],
                 seed=options["seed"],
                 annotators=self._annotators(found, options["annotator"]),
+                second=next(
+                    iter(self._annotators(found, options["second"] and [options["second"]]) or ()), None
+                ),
                 in_background=False,
             )
             build_plan(plan, self.progress)
@@ -62,6 +71,13 @@ class Command(PlumblineCommand):
             f"{done['judgments']:,} judgments to give; {done['lm']:,} items to models, {done['unlabelled']:,} of "
             f"these without any model's verdict. Seed {plan.seed}."
         )
+        second = done.get("second") or {}
+        if second.get("items"):
+            self.say(
+                f"{second['items']:,} items to {second['name']}, about {second['cost']} {plan.currency}."
+            )
+        elif second.get("words"):
+            self.say(f"{second['words']}.")
         if words.duration(done):
             self.say(f"People would need {words.duration(done)}.")
         if not options["apply"]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from annotations.items import readers
 from app.management.base import PlumblineCommand
-from routing.rewards import artefacts, linear, score
+from routing.rewards import artefacts, backends, benchmarks, score
 
 
 class Command(PlumblineCommand):
@@ -30,8 +30,17 @@ class Command(PlumblineCommand):
         parser.add_argument("--out", metavar="FILE", help="Where the rows go; else to stdout.")
         parser.add_argument("--format", choices=sorted(readers.FORMATS), help="Do not sniff the format.")
 
+        parser.add_argument(
+            "--benchmark",
+            action="store_true",
+            help="FILE is RewardBench 1, RewardBench 2 or RM-Bench: report its own figures instead of rows.",
+        )
+
     def handle(self, *args, model: str, file: str, out: str | None, format: str | None, **options) -> None:
         scorer = self._scorer(model)
+        if options["benchmark"]:
+            self._benchmark(scorer, file)
+            return
         target = Path(out) if out else None
         part = target.with_name(f".{target.name}.{os.getpid()}.part") if target else None
         try:
@@ -67,11 +76,23 @@ class Command(PlumblineCommand):
             self.fail(f"{file}: no row could be scored.")
         self.finish({"model": model, "out": out, **counts}, code=1 if counts["errors"] else 0)
 
-    def _scorer(self, name: str) -> linear.LinearModel:
+    def _benchmark(self, scorer, file: str) -> None:
+        try:
+            found = benchmarks.run(file, scorer.score)
+        except benchmarks.NotABenchmark as error:
+            self.fail(str(error))
+        except OSError as error:
+            self.fail(f"{error.filename or file}: {error.strerror or error}")
+        self.say(f"{found['benchmark']}: {100 * found['overall']:.1f} over {found['n']:,} rows.")
+        for name, part in (found.get("sections") or found.get("domains") or found["subsets"]).items():
+            self.say(f"  {name}: {100 * part['value']:.1f} (n = {part['n']:,})")
+        self.finish(found)
+
+    def _scorer(self, name: str) -> backends.Model:
         """The model of a folder, without a database, or of the registry."""
         try:
             if Path(name).is_dir():
-                return linear.load(name)
+                return backends.load(name)
             from routing.rewards.models import RewardModel
 
             found = RewardModel.objects.filter(public_id=name).first()

@@ -120,7 +120,7 @@ def worker_command() -> list[str]:
         "--beat",
         "--pool=threads",
         "--concurrency=3",
-        "--queues=default,gpu",
+        "--queues=default,gpu,sandbox",
         "--hostname=embedded@%h",
         "--loglevel=WARNING",
         "--without-gossip",

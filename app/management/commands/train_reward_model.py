@@ -6,11 +6,13 @@ import hashlib
 import tempfile
 import threading
 import time
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from annotations.items import readers
 from app.management.base import PlumblineCommand
-from routing.rewards import linear, prepare, train
+from routing.rewards import backends, linear, losses, prepare, train
+from routing.rewards.transformer.options import Options
 
 POLL_SECONDS = 0.5
 
@@ -25,11 +27,34 @@ class Command(PlumblineCommand):
     def add_arguments(self, parser) -> None:
         super().add_arguments(parser)
         parser.add_argument("source", metavar="PROJECT|SNAPSHOT|FILE")
-        parser.add_argument("--loss", choices=linear.LOSSES, default="scaled_bt")
         parser.add_argument(
-            "--backend", choices=train.BACKENDS, default="linear", help="This installation has: linear."
+            "--loss", choices=list(linear.LOSSES), default="scaled_bt",
+            help="; ".join(f"{name}: {words}" for name, words in linear.LOSSES.items()),
+        )  # fmt: skip
+        parser.add_argument(
+            "--backend", choices=train.BACKENDS, default="linear",
+            help=f"This installation has: {', '.join(backends.available())}.",
+        )  # fmt: skip
+        parser.add_argument(
+            "--base", metavar="PATH", help="Transformer: a pretrained model's folder or hub id."
         )
+        parser.add_argument("--revision", default="", help="Transformer: the hub id's commit.")
+        parser.add_argument(
+            "--option", action="append", default=[], metavar="NAME=VALUE",
+            help="Transformer: " + ", ".join(f.name for f in fields(Options) if f.name not in ("base", "revision")),
+        )  # fmt: skip
         parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument(
+            "--strength-map", choices=sorted(losses.STRENGTH_MAPS), default="1-2-3",
+            help="What slightly better, better and much better weigh (scaled_bt).",
+        )  # fmt: skip
+        parser.add_argument("--extrapolate", action="store_true", help="Stretch the second stage (ExPO).")
+        parser.add_argument("--no-ratings", action="store_true", help="Do not start from ratings.")
+        parser.add_argument(
+            "--holdout", choices=("crossfit", "split"), default="crossfit",
+            help="How a FILE without a split is measured: every prompt group by a model that never saw it "
+            "(five folds; the model that is kept learns from all), or a tenth held out.",
+        )  # fmt: skip
         parser.add_argument("--judgments", choices=prepare.JUDGMENTS, default=prepare.HUMAN_FIRST)
         parser.add_argument("--format", choices=sorted(readers.FORMATS), help="Do not sniff a FILE's format.")
         parser.add_argument(
@@ -47,6 +72,10 @@ class Command(PlumblineCommand):
             seed=options["seed"],
             judgments=options["judgments"],
             backend=options["backend"],
+            strength_map=options["strength_map"],
+            extrapolate=options["extrapolate"],
+            use_ratings=not options["no_ratings"],
+            options=self._backend_options(options),
         )
         if not 0 <= spec.seed < 2**63:
             self.fail(f"--seed {spec.seed}: expected a whole number from 0 to 2^63 - 1")
@@ -74,12 +103,35 @@ class Command(PlumblineCommand):
             "ece10": metrics["ece10"]["value"],
             "seconds": round(time.monotonic() - began, 3),
             "gain_over_length": metrics["gain_over_length"],
+            "by_source": metrics.get("by_dataset") or {},
+            "evaluated": metrics.get("evaluated", "holdout"),
             "yardstick": metrics["yardstick"],
             "seed": spec.seed,
             "unread_rows": self.unread,
         }
         self._tell(payload)
         self.finish(payload, code=1 if self.unread else 0)
+
+    def _backend_options(self, options: dict) -> dict:
+        """What --base, --revision and --option say, checked."""
+        given = {"base": options["base"]} if options["base"] else {}
+        if options["backend"] == "linear":
+            if given or options["option"]:
+                self.fail("--base and --option are for --backend transformer.")
+            return {}
+        if options["revision"]:
+            given["revision"] = options["revision"]
+        for entry in options["option"]:
+            name, equals, value = entry.partition("=")
+            if not equals:
+                self.fail(f"--option {entry}: expected NAME=VALUE")
+            given[name] = {"true": True, "false": False}.get(value.lower(), value)
+        if "transformer" not in backends.available():
+            self.fail("--backend transformer needs torch: pip install -r requirements-train.txt")
+        try:
+            return asdict(Options.read(given))
+        except ValueError as error:
+            self.fail(str(error))
 
     def _tell(self, payload: dict) -> None:
         self.say(f"{payload['model']}: learnt from {payload['n_train']:,} decided pairs.")
@@ -105,6 +157,7 @@ class Command(PlumblineCommand):
             evaluation=evaluation,
             keep_holdout=False,
             by_source=True,
+            crossfit=options["holdout"] == "crossfit" and spec.backend == "linear",
         )
         with tempfile.TemporaryDirectory(dir=_parent(options["out"]), prefix=".model-") as scratch:
             trained = self._train(material, spec, Path(scratch) / "model")
@@ -138,7 +191,10 @@ class Command(PlumblineCommand):
 
     def _train(self, material: prepare.Material, spec: prepare.Spec, folder: Path) -> train.Trained:
         def progress(event: dict) -> None:
-            self.progress(round(100 * event["fraction"]), 100, event["message"])
+            if event["fraction"] is None:
+                self.say(event["message"])
+            else:
+                self.progress(round(100 * event["fraction"]), 100, event["message"])
 
         try:
             return train.train(material, spec, folder, progress=progress)
@@ -164,9 +220,17 @@ class Command(PlumblineCommand):
                 project=project,
                 actor=None,
                 snapshot=snapshot,
+                any_base=True,
                 loss=spec.loss,
                 seed=spec.seed,
-                options={"backend": spec.backend, "judgments": spec.judgments},
+                options={
+                    "backend": spec.backend,
+                    "judgments": spec.judgments,
+                    "strength_map": spec.strength_map,
+                    "extrapolate": spec.extrapolate,
+                    "use_ratings": spec.use_ratings,
+                    "options": spec.options,
+                },
             )
         except jobs.BadTraining as error:
             self.fail(str(error))
@@ -178,7 +242,7 @@ class Command(PlumblineCommand):
         if evaluation is None:
             return model.public_id, model.metrics
         pairs = prepare.unseen_pairs(snapshots.open_rows(model.snapshot), evaluation, spec)
-        scorer = linear.load(registry.directory(model))
+        scorer = backends.load(registry.directory(model))
         metrics = train.evaluate(train.margins(scorer, pairs), pairs, seed=spec.seed)
         return model.public_id, {**metrics, "n_train": model.metrics["n_train"]}
 

@@ -6,13 +6,21 @@ from datetime import datetime
 
 from allauth.account.adapter import get_adapter
 from django import template
+from django.conf import settings
 from django.forms import BaseForm
 from django.template import Context
+from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
+from app.accounts import languages
+from app.web import navigation
+from app.web.numbers import grouped
 from app.web.rendering import render_many
 
 register = template.Library()
@@ -23,22 +31,47 @@ RAIL = (
     ("items", "Items", "items:list"),
     ("design", "Task design", "projects:design"),
     ("guidelines", "Guidelines", "projects:guidelines"),
+    ("criteria", "Criteria", "criteria:board"),
     ("people", "People", "projects:people"),
     ("lm", "LM annotators", "lm:list"),
     ("routing", "Routing", "plans:list"),
-    ("quality", "Quality", "analysis:quality"),
+    ("quality", "Quality", "quality:people"),
     ("rewards", "Reward models", "rewards:list"),
     ("datasets", "Datasets", "datasets:list"),
 )
-TOP = (("Judge", "work:index"), ("Projects", "projects:index"), ("Jobs", "jobs:list"))
-SITE = (("Health", "health"), ("Workers", "jobs:workers"), ("Administration", "admin:index"))
+CLOSED_TO = {
+    "reviewer": {"criteria", "lm", "routing", "rewards", "datasets"}
+}  # by role: keys of pages that refuse it
+GUEST = (
+    (gettext_lazy("My work and data"), "people:my_data"),
+    (gettext_lazy("My keys"), "work:keys"),
+)
+TOP = (
+    (gettext_lazy("Judge"), "work:index"),
+    (gettext_lazy("Projects"), "projects:index"),
+    (gettext_lazy("Jobs"), "jobs:list"),
+)
+SITE = (
+    (gettext_lazy("Health"), "health"),
+    (gettext_lazy("Workers"), "jobs:workers"),
+    (gettext_lazy("LM endpoints"), "lm:endpoints"),
+    (gettext_lazy("Budgets"), "plans:budgets"),
+    (gettext_lazy("Administration"), "admin:index"),
+)
 ACCOUNT = (
-    ("My account", "accounts:me"),
-    ("API tokens", "accounts:tokens"),
-    ("Audit log", "accounts:audit"),
-    ("Email addresses", "account_email"),
-    ("Change password", "account_change_password"),
-    ("Two-factor sign-in", "mfa_index"),
+    (gettext_lazy("My account"), "accounts:me"),
+    (gettext_lazy("My work and data"), "people:my_data"),
+    (gettext_lazy("My keys"), "work:keys"),
+    (gettext_lazy("API tokens"), "accounts:tokens"),
+    (gettext_lazy("Audit log"), "accounts:audit"),
+    (gettext_lazy("Email addresses"), "account_email"),
+    (gettext_lazy("Change password"), "account_change_password"),
+    (gettext_lazy("Two-factor sign-in"), "mfa_index"),
+    *(
+        ((gettext_lazy("Connected accounts"), "socialaccount_connections"),)
+        if settings.OIDC_SERVER_URL
+        else ()
+    ),
 )
 KINDS = {"human": ("H", "Human"), "lm": ("L", "LM"), "reward_model": ("R", "Reward model")}
 
@@ -54,12 +87,13 @@ def optional_url(name: str, *args: object) -> str:
 
 @register.inclusion_tag("parts/rail.html", takes_context=True)
 def rail_links(context: Context) -> dict:
-    """List the project's pages, the one named by ``rail`` marked as current."""
+    """List the project's pages that the person may open, the one named by ``rail`` marked as current."""
     project, current = context["project"], context.get("rail")
+    closed = CLOSED_TO.get(getattr(project, "role", ""), ())
     links = [
         {"words": words, "url": url, "current": key == current}
         for key, words, name in RAIL
-        if (url := optional_url(name, project.slug))
+        if key not in closed and (url := optional_url(name, project.slug))
     ]
     return {"links": links}
 
@@ -67,14 +101,16 @@ def rail_links(context: Context) -> dict:
 @register.inclusion_tag("parts/links.html", takes_context=True)
 def top_links(context: Context) -> dict:
     """List the site's main pages in the top bar."""
-    return {"links": _links(TOP, context["request"].path), "listed": False}
+    request = context["request"]
+    names = TOP[:1] if navigation.only_judges(request.user) else TOP
+    return {"links": _links(names, request.path), "listed": False}
 
 
 @register.inclusion_tag("parts/links.html", takes_context=True)
 def account_links(context: Context) -> dict:
     """List a person's own pages in the menu, and the site's for its admins."""
     user = context["request"].user
-    names = [*ACCOUNT, *(SITE if user.is_staff else ())]
+    names = GUEST if user.is_guest else [*ACCOUNT, *(SITE if user.is_staff else ())]
     return {"links": _links(names, context["request"].path), "listed": True}
 
 
@@ -86,12 +122,19 @@ def _links(names: Iterable[tuple[str, str]], path: str) -> list[dict]:
     ]
 
 
-@register.inclusion_tag("parts/estimate.html")
-def estimate(est: Mapping | None, digits: int = 2, percent: bool = False, unit: str = "") -> dict:
-    """Show ``{"value", "lo", "hi", "n"}`` as "0.61 [0.58, 0.64], n 677"; ``percent`` multiplies by 100."""
+@register.simple_tag
+def estimate(est: Mapping | None, digits: int = 2, percent: bool = False, unit: str = "") -> SafeString:
+    """Show ``{"value", "lo", "hi", "n"}`` as "0.61 [0.58, 0.64], n 677"; ``percent`` multiplies by 100, ``unit`` says of what."""
+    shown = _estimate_words(est, digits, percent, unit)
+    # Without the file's last line end, which would stand as a space before a comma.
+    return mark_safe(render_to_string("parts/estimate.html", shown).rstrip())  # noqa: S308 - a template's output
+
+
+def _estimate_words(est: Mapping | None, digits: int, percent: bool, unit: str) -> dict:
     if not est or est.get("value") is None or not math.isfinite(est["value"]):
         return {"value": None}
-    factor, suffix = (100, " %") if percent else (1, f" {unit}" if unit else "")
+    factor = 100 if percent else 1
+    suffix = f" {unit}" if unit else " %" if percent else ""
 
     def words(number: float | None) -> str | None:
         if number is None or not math.isfinite(number):
@@ -123,7 +166,7 @@ def kind_badge(kind: str, name: str = "") -> SafeString:
 
 
 @register.simple_tag
-def when(moment: datetime | None, empty: str = "never") -> SafeString | str:
+def when(moment: datetime | None, empty: str = gettext_lazy("never")) -> SafeString | str:
     """Say a time as people do ("3 minutes ago", "14 Mar"), with the exact time on hover."""
     if moment is None:
         return empty
@@ -139,20 +182,37 @@ def _say_when(moment: datetime, now: datetime) -> str:
     """Say ``moment`` as seen from ``now``; both aware."""
     seconds = (now - moment).total_seconds()
     ahead, seconds = seconds < 0, abs(seconds)
-    for limit, size, unit in (
-        (45, 0, ""),
-        (3600, 60, "minute"),
-        (86400, 3600, "hour"),
-        (604800, 86400, "day"),
-    ):
-        if seconds < limit:
-            if not unit:
-                return "in a moment" if ahead else "just now"
-            count = max(1, round(seconds / size))
-            words = f"{count} {unit}{'' if count == 1 else 's'}"
-            return f"in {words}" if ahead else f"{words} ago"
-    year = "" if moment.year == now.year else f" {moment.year}"
-    return f"{moment.day} {moment:%b}{year}"
+    if seconds < 45:
+        return _("in a moment") if ahead else _("just now")
+    if seconds < 3600:
+        n = max(1, round(seconds / 60))
+        return (
+            ngettext("in {n} minute", "in {n} minutes", n)
+            if ahead
+            else ngettext("{n} minute ago", "{n} minutes ago", n)
+        ).format(n=n)
+    if seconds < 86_400:
+        n = round(seconds / 3600)
+        return (
+            ngettext("in {n} hour", "in {n} hours", n)
+            if ahead
+            else ngettext("{n} hour ago", "{n} hours ago", n)
+        ).format(n=n)
+    if seconds < 604_800:
+        n = round(seconds / 86_400)
+        return (
+            ngettext("in {n} day", "in {n} days", n) if ahead else ngettext("{n} day ago", "{n} days ago", n)
+        ).format(n=n)
+    this_year = moment.year == now.year
+    return date_format(moment, pgettext("date", "j M") if this_year else pgettext("date", "j M Y"))
+
+
+@register.simple_tag(takes_context=True)
+def language_choice(context: Context) -> list[dict]:
+    """List the languages by their own names, the person's marked; pages for researchers are English for everybody."""
+    request = context.get("request")
+    chosen = languages.of(request) if hasattr(request, "user") else settings.LANGUAGE_CODE
+    return [{"code": code, "name": name, "chosen": code == chosen} for code, name in settings.LANGUAGES]
 
 
 @register.simple_tag
@@ -165,6 +225,12 @@ def query_with(request: object, **changes: object) -> str:
         else:
             query[key] = value
     return query.urlencode()
+
+
+@register.filter(name="grouped")
+def grouped_filter(number: int) -> str:
+    """Write a count with its thousands apart."""
+    return grouped(number)
 
 
 @register.filter
@@ -189,6 +255,15 @@ def focused(form: BaseForm) -> BaseForm:
 def signup_open(context: Context) -> bool:
     """Say whether this visitor may make an account."""
     return get_adapter().is_open_for_signup(context["request"])
+
+
+@register.simple_tag
+def sign_in_with() -> dict | None:
+    """Give the organisation's name and the address that begins the sign-in there; None where none is configured."""
+    if not settings.OIDC_SERVER_URL:
+        return None
+    url = reverse("openid_connect_login", args=[settings.OIDC_PROVIDER])
+    return {"name": settings.OIDC_NAME, "url": url}
 
 
 @register.filter

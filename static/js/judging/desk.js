@@ -1,7 +1,6 @@
 // The desk: sets a new item up after each swap, folds the prompt, offers undo, and keeps small conveniences.
 (function () {
   "use strict";
-  const SCROLL_KEY = "plumbline.scroll";
   const UNDO_MS = 10000;
   let undo = null;
   let toast = null;
@@ -12,20 +11,10 @@
   // The new item is set up in the same moment it appears: the next key belongs to it.
   window.htmx.config.defaultSettleDelay = 0;
 
+  const say = (key, values) => window.plumbline.say(key, values);
   const desk = () => document.getElementById("desk");
   const form = () => document.getElementById("answer");
   const narrow = window.matchMedia("(max-width: 52rem)");
-  const key = () => `plumbline.position.${document.getElementById("main").dataset.project}`;
-
-  function position(step) {
-    try {
-      const next = Number(sessionStorage.getItem(key()) || 0) + step;
-      sessionStorage.setItem(key(), String(next));
-      return next;
-    } catch {
-      return 0;
-    }
-  }
 
   function fold(yes) {
     const prompt = document.getElementById("prompt");
@@ -34,7 +23,7 @@
     const button = prompt.querySelector(".prompt-fold");
     button.hidden = false;
     button.setAttribute("aria-expanded", String(!yes));
-    button.querySelector("span").textContent = yes ? "Show all" : "Fold";
+    button.querySelector("span").textContent = say(yes ? "unfold" : "fold");
     const body = document.getElementById("prompt-body");
     // Of a conversation the last turn is what the responses answer.
     body.scrollTop = yes || body.querySelectorAll(".turn").length < 2 ? 0 : body.scrollHeight;
@@ -57,34 +46,33 @@
   function setUp(first) {
     const region = desk();
     if (!region) return;
+    document.dispatchEvent(new CustomEvent("plumbline:shown"));
+    window.plumbline.setUpLayout();
     const { today, stored } = region.dataset;
-    if (today !== undefined) document.getElementById("today").textContent = `${today} today`;
+    if (today !== undefined) document.getElementById("today").textContent = say("today", { n: today });
     if (stored) {
-      const step = position(1);
+      window.plumbline.sitting.step();
       if (toast) toast.remove();
       undo = region.dataset.undo;
       const mine = undo;
       setTimeout(() => undo === mine && (undo = null), UNDO_MS);
-      const words = { answered: "Stored", skipped: "Skipped", flagged: "Flagged", cannot_judge: "Stored as cannot judge" };
-      const next = form() ? "Next item." : "";
-      toast = window.plumbline.toast(`${words[stored]}. ${next}`.trim(), { undo: openUndo, undoLabel: "Undo (z)" });
-      if (step && form()) form().elements.position.value = step;
+      const words = [say(`stored_${stored}`), form() ? say("next_item") : ""].join(" ").trim();
+      const key = window.plumbline.cap("undo");
+      toast = window.plumbline.toast(words, {
+        undo: openUndo, undoLabel: key ? say("undo_key", { key }) : say("undo"),
+      });
     }
     const answer = form();
     if (answer) {
       if (answer.dataset.fresh !== undefined && window.crypto && crypto.randomUUID) {
         answer.elements.uuid.value = crypto.randomUUID();
       }
-      if (!answer.elements.position.value) answer.elements.position.value = position(0);
+      answer.elements.position.value = window.plumbline.sitting.position();
+      window.plumbline.draft.start(answer);
       window.plumbline.timing.start(answer);
       fold(folded === null ? narrow.matches : folded);
-      answer.querySelectorAll(".text-chips").forEach((row) => {
-        row.hidden = false;
-        markChips(row);
-      });
-      markNext();
-    }
-    window.plumbline.draft.start(answer);
+      window.plumbline.setUpBar();
+    } else window.plumbline.draft.start(null);
     const wrong = region.querySelector(".q.has-error");
     const notice = region.querySelector(".answer-notice");
     if (wrong) {
@@ -96,88 +84,15 @@
     else if (!first) document.getElementById("desk-title").focus();
   }
 
-  // The question that the next digit answers.
-  function markNext() {
-    const slots = window.plumbline.slots ? window.plumbline.slots() : [];
-    const open = slots.find((slot) => !window.plumbline.isAnswered(slot));
-    document.querySelectorAll(".q.is-next").forEach((each) => each.classList.remove("is-next"));
-    if (open) open.closest(".q").classList.add("is-next");
-    document.querySelectorAll("[data-ranking]").forEach(sayRanking);
-  }
-
-  function sayRanking(output) {
-    const rows = Array.from(output.closest(".ratings").querySelectorAll("[data-slot]"));
-    const places = rows.map((row) => {
-      const chosen = row.querySelector("input:checked");
-      return chosen && [Number(chosen.value), row.querySelector(".rating-letter").textContent];
-    });
-    if (places.some((place) => !place)) output.textContent = "";
-    else {
-      const sorted = places.sort((one, other) => one[0] - other[0]);
-      output.textContent = sorted.map(([place, letter], index) =>
-        index === 0 ? letter : (place === sorted[index - 1][0] ? " = " : " > ") + letter).join("");
-    }
-  }
-
-  function markChips(row) {
-    const text = form().elements[row.dataset.chips].value;
-    row.querySelectorAll(".chip").forEach((chip) =>
-      chip.setAttribute("aria-pressed", String(text.split("; ").includes(chip.textContent))));
-  }
-
   document.addEventListener("click", (event) => {
     if (event.target.closest(".prompt-fold")) toggleFold();
-    const chip = event.target.closest(".text-chips .chip");
-    if (chip) {
-      const row = chip.closest(".text-chips");
-      const field = form().elements[row.dataset.chips];
-      const parts = field.value.split("; ").filter((part) => part !== "");
-      const at = parts.indexOf(chip.textContent);
-      if (at === -1) parts.push(chip.textContent);
-      else parts.splice(at, 1);
-      field.value = parts.join("; ");
-      field.dispatchEvent(new Event("input", { bubbles: true }));
-    }
-    const mode = event.target.closest("[data-scroll-mode]");
-    if (mode) setScroll(document.body.dataset.scroll === "together" ? "each" : "together");
   });
-
-  document.addEventListener("input", (event) => {
-    if (!event.target.form || event.target.form.id !== "answer") return;
-    event.target.form.querySelectorAll(".text-chips").forEach(markChips);
-  });
-  document.addEventListener("change", (event) => {
-    if (!event.target.form || event.target.form.id !== "answer") return;
-    const question = event.target.closest(".q.has-error");
-    if (question) question.classList.remove("has-error");
-    markNext();
-  });
-
-  function setScroll(mode) {
-    document.body.dataset.scroll = mode;
-    document.querySelectorAll("[data-scroll-mode]").forEach((button) => {
-      button.hidden = false;
-      button.textContent = mode === "together" ? "Scroll: all together" : "Scroll: each response";
-    });
-    try {
-      localStorage.setItem(SCROLL_KEY, mode);
-    } catch {
-      // Without storage the choice lasts until the next page.
-    }
-  }
 
   // htmx settles after the swap; focus then is not lost to it.
   document.addEventListener("htmx:afterSettle", (event) => {
     if (event.target.id === "desk" || (event.detail.elt && event.detail.elt.id === "desk")) setUp(false);
   });
   document.addEventListener("DOMContentLoaded", () => {
-    let mode = "each";
-    try {
-      mode = localStorage.getItem(SCROLL_KEY) || mode;
-    } catch {
-      // as usual
-    }
-    setScroll(mode);
     setUp(true);
   });
 

@@ -7,7 +7,7 @@
   let start = null;
 
   const panes = () => Array.from(document.querySelectorAll("#desk [data-pane]"));
-  const questions = () => Array.from(document.querySelectorAll("#answer .q"));
+  const questions = () => Array.from(document.querySelectorAll("#answer .q:not([hidden])"));
 
   function showPane(place) {
     const all = panes();
@@ -26,7 +26,8 @@
     if (!all.length) return;
     question = Math.min(all.length - 1, Math.max(0, place));
     all.forEach((each, index) => each.classList.toggle("is-off", index !== question));
-    document.querySelector("[data-fold-place]").textContent = `${question + 1} of ${all.length}`;
+    document.querySelector("[data-fold-place]").textContent =
+      window.plumbline.say("fold_place", { n: question + 1, all: all.length });
     document.querySelector('[data-fold="-1"]').disabled = question === 0;
     document.querySelector('[data-fold="1"]').disabled = question === all.length - 1;
   }
@@ -40,7 +41,7 @@
       showPane(0);
     }
     const all = questions();
-    if (all.length > 1) {
+    if (all.length > 1 && !document.querySelector("#answer .locked")) {
       document.getElementById("answer").classList.add("is-folding");
       document.querySelector(".fold-nav").hidden = false;
       showQuestion(Math.max(0, all.findIndex((each) => each.classList.contains("has-error"))));
@@ -66,6 +67,12 @@
     }, 250);
   });
 
+  // Another question may have come or gone: stay at the one in sight.
+  document.addEventListener("plumbline:asked", () => {
+    if (!document.querySelector(".is-folding")) return setUp();
+    const at = questions().findIndex((each) => !each.classList.contains("is-off"));
+    showQuestion(at === -1 ? question : at);
+  });
   document.addEventListener("plumbline:pane", (event) => showPane(event.detail));
   document.addEventListener("plumbline:question", (event) => {
     const at = questions().findIndex((each) => each.dataset.q === event.detail);
