@@ -67,6 +67,13 @@ def name_of(step: str, fault: str) -> str:
     return f"{step}-{fault}".replace(" ", "-")
 
 
+def choose(page: Page, name: str) -> None:
+    """Choose the answer to a question, wherever the page has scrolled to: a click at a place may miss it."""
+    radio = page.locator(f"#answer [name={name}][value='{CHOICES[name]}']")
+    radio.evaluate("radio => radio.click()")
+    assert radio.is_checked()
+
+
 @pytest.fixture(scope="module")
 def site():
     """A site of its own on SQLite, with a person and items for every pair."""
@@ -142,7 +149,7 @@ class Loop:
 
     def begin(self, page: Page) -> None:
         for name in BEGUN:
-            page.locator(f"#answer [name={name}][value='{CHOICES[name]}']").check(force=True)
+            choose(page, name)
         page.fill("#x-reason", BEGINNING)
 
     def complete(self, page: Page, *, begun: bool) -> None:
@@ -152,8 +159,8 @@ class Loop:
                 "text => document.querySelector('#x-reason').value === text", arg=BEGINNING
             )
             assert all(page.is_checked(f"#answer [name={name}][value='{CHOICES[name]}']") for name in BEGUN)
-        for name, value in CHOICES.items():
-            page.locator(f"#answer [name={name}][value='{value}']").check(force=True)
+        for name in CHOICES:
+            choose(page, name)
         page.fill("#x-reason", self.text)
 
     def submit(self, page: Page) -> None:

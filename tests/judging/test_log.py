@@ -170,8 +170,10 @@ def test_judgments_older_than_the_log_are_sealed_as_they_are(logged):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.smoke
-def test_sealing_waits_for_writers_that_took_an_id_before():
+def test_sealing_waits_for_writers_that_took_an_id_before(monkeypatch):
     """A writer holds a lower id open while a higher one is stored: nothing is sealed beyond the lower one."""
+    # The wait is for every transaction of the server, those of another worker's long test among them.
+    monkeypatch.setattr(log, "SETTLE_SECONDS", 120.0)
     project, annotators, items = world()
     opened, go_on, seen = threading.Event(), threading.Event(), []
 
