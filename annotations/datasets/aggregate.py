@@ -64,16 +64,17 @@ def half_away(value: float) -> int:
 
 def current_judgments(item: dict[str, Any]) -> list[dict[str, Any]]:
     """An item's answered judgments of people and models that nothing supersedes, oldest first."""
-    judgments = item["judgments"]
-    superseded = {judgment["supersedes"] for judgment in judgments if judgment["supersedes"] is not None}
-    kept = [
-        judgment
-        for judgment in judgments
-        if judgment["outcome"] == "answered"
-        and judgment["kind"] in KINDS
-        and judgment["id"] not in superseded
-    ]
-    if len(kept) > 1:
+    kept, superseded, before, in_order = [], set(), "", True
+    for judgment in item["judgments"]:
+        if judgment["supersedes"] is not None:
+            superseded.add(judgment["supersedes"])
+        if judgment["outcome"] == "answered" and judgment["kind"] in KINDS:
+            kept.append(judgment)
+            in_order = in_order and before < judgment["created_at"]
+            before = judgment["created_at"]
+    if superseded:
+        kept = [judgment for judgment in kept if judgment["id"] not in superseded]
+    if not in_order:
         kept.sort(key=_by_time)
     return kept
 
@@ -99,17 +100,21 @@ def votes_of(
     from ratings. Per pair the people's votes, else the models'; `judged_by` `human` or `lm` takes only theirs.
     """
     kinds = KINDS if judged_by == "final" else (judged_by,)
-    judgments = [judgment for judgment in _heard(item) if judgment["kind"] in kinds]
-    for origin, votes in (("direct", _direct), ("ranking", _from_ranks), ("rating", _from_ratings)):
+    judgments = _heard(item)
+    for origin, votes in WAYS:
         pairs: dict[tuple[int, int], dict[str, list[float]]] = {}
         for judgment in judgments:
-            for pair, vote in votes(judgment, aspect):
-                by_kind = pairs.get(pair)
-                if by_kind is None:
-                    by_kind = pairs[pair] = {kind: [] for kind in kinds}
-                by_kind[judgment["kind"]].append(vote)
+            kind = judgment["kind"]
+            if kind in kinds:
+                for pair, vote in votes(judgment, aspect):
+                    if (by_kind := pairs.get(pair)) is None:
+                        pairs[pair] = {kind: [vote]}
+                    elif kind in by_kind:
+                        by_kind[kind].append(vote)
+                    else:
+                        by_kind[kind] = [vote]
         for pair, by_kind in sorted(pairs.items()) if len(pairs) > 1 else pairs.items():
-            kind = next(kind for kind in kinds if by_kind[kind])
+            kind = next(kind for kind in kinds if kind in by_kind)
             yield pair, kind, origin, by_kind[kind]
         if pairs:
             return
@@ -120,7 +125,7 @@ def named_votes_of(
 ) -> Iterator[tuple[tuple[int, int], str, str, list[tuple[str, float]]]]:
     """The same as `votes_of`, each vote with its annotator: (name in the row, vote)."""
     judgments = _heard(item)
-    ways = {"direct": _direct, "ranking": _from_ranks, "rating": _from_ratings}
+    ways = dict(WAYS)
     for pair, kind, origin, votes in votes_of(item, aspect=aspect, judged_by=judged_by):
         names = [
             judgment["annotator"]
@@ -162,6 +167,10 @@ def _signs(merits: dict[int, float]) -> Iterator[tuple[tuple[int, int], float]]:
         yield (first, second), (difference > 0) - (difference < 0)
 
 
+WAYS = (("direct", _direct), ("ranking", _from_ranks), ("rating", _from_ratings))
+"""How a judgment speaks of pairs, the most direct way first."""
+
+
 def aggregate(votes: Sequence[float], method: str = "majority") -> tuple[str, float, tuple[int, int, int]]:
     """(verdict, signed strength, counts of first, tie, second) of one pair's votes, oldest first; see `Label`.
 
@@ -187,18 +196,13 @@ def reviewed(item: dict[str, Any], aspect: str) -> dict[tuple[int, int, str], fl
     review = item.get("plumbline", {}).get("review")
     if not review or review.get("outcome") != "answered":
         return {}
-    ways = (("direct", _direct), ("ranking", _from_ranks), ("rating", _from_ratings))
-    return {(*pair, origin): vote for origin, votes in ways for pair, vote in votes(review, aspect)}
+    return {(*pair, origin): vote for origin, votes in WAYS for pair, vote in votes(review, aspect)}
 
 
 def count_votes(votes: Sequence[float]) -> tuple[int, int, int]:
     """How many votes say first, tie, second."""
-    first = second = 0
-    for vote in votes:
-        if vote < 0:
-            first += 1
-        elif vote > 0:
-            second += 1
+    first = sum([vote < 0 for vote in votes])
+    second = sum([vote > 0 for vote in votes])
     return first, len(votes) - first - second, second
 
 

@@ -221,7 +221,7 @@ def _write_rows(
 
     posteriors = writers.JsonLinesWriter(part / POSTERIORS) if truths is not None else None
     looks = "pii" in conversion.options
-    as_it_is = format == "native" and container.startswith("jsonl") and not (conversion.names or looks)
+    as_it_is = format == "native" and not (conversion.names or looks)
     try:
         for count, line in enumerate(lines, start=1):
             if as_it_is:

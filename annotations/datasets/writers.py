@@ -72,7 +72,12 @@ class ParquetWriter:
         self._pending: Future[None] | None = None
 
     def write(self, row: dict[str, Any]) -> None:
-        line = encode(self._to_arrow(row) if self._to_arrow else row)
+        self.write_line(encode(row))
+
+    def write_line(self, line: bytes) -> None:
+        """Add a row that is JSON already."""
+        if self._to_arrow:
+            line = self._to_arrow(line)
         self._lines.append(line)
         self._line_bytes += len(line)
         self.rows += 1

@@ -18,8 +18,10 @@ from annotations.datasets import export, snapshots, writers
 from annotations.datasets.export import start_export, write_export
 from annotations.datasets.formats import FORMATS, BadOption, check_options
 from annotations.datasets.models import Export
-from annotations.datasets.rows import CALL_COUNTS
+from annotations.datasets.rows import CALL_COUNTS, moment
 from annotations.datasets.snapshots import SnapshotDamaged, freeze_now, open_rows
+from annotations.items.models import Item
+from annotations.judging.models import Judgment, Review
 from annotations.projects.models import Annotator
 from app.jobs import runner
 
@@ -132,7 +134,19 @@ def test_parquet_has_the_declared_columns_and_the_same_rows(project, judged, tmp
 
 
 def test_native_parquet_keeps_everything(project, judged, tmp_path):
+    """Reviews, and the model whose label stands, among it."""
+    final = Judgment.objects.filter(item=judged[0], outcome="answered", comparisons__isnull=False).first()
+    Judgment.objects.filter(pk=final.pk).update(aside="review")
+    Review.objects.create(project=project, item=judged[0], judgment=final, causes=["ambiguity"])
+    Review.objects.create(project=project, item=judged[1])
+    Item.objects.filter(pk=judged[1].pk).update(label_by=Annotator.objects.filter(kind="lm").first())
     snapshot = freeze_now(project=project)
+    assert [
+        row["plumbline"]["review"]["decision"] for row in open_rows(snapshot) if "review" in row["plumbline"]
+    ] == [
+        "answer",
+        "votes_stand",
+    ]
     manifest, folder = write(snapshot, tmp_path, "native", "parquet")
     found = [
         row
@@ -143,7 +157,11 @@ def test_native_parquet_keeps_everything(project, judged, tmp_path):
     found.sort(key=lambda row: row["plumbline"]["item"])
     for row, frozen in zip(found, open_rows(snapshot), strict=True):
         prompt_json = row.pop("prompt_json")
-        assert row["plumbline"].pop("experts") is None
+        for key in [key for key in ("experts", "label_by", "review") if row["plumbline"][key] is None]:
+            del row["plumbline"][key]
+        if review := row["plumbline"].get("review"):
+            review["answers"] = json.loads(review["answers"])
+            review["created_at"] = moment(review["created_at"])
         row["prompt"] = json.loads(prompt_json) if prompt_json else row["prompt"][0]["content"]
         row["meta"] = json.loads(row["meta"])
         for response in row["responses"]:

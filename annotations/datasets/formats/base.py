@@ -30,6 +30,9 @@ PER_SPLIT = "data/{split}-00000-of-00001.{container}"
 ORIGIN = (("id", pa.string()), ("group", pa.string()), ("split", pa.string()))
 """The columns by which a row of ours says where it comes from."""
 
+NO_ANSWERS = frozenset(("cannot_judge", "source_meta"))
+"""Keys among a judgment's answers that answer no question."""
+
 Row = dict[str, Any]
 
 
@@ -78,8 +81,8 @@ class Table:
     """A native item → rows as JSON lines hold them."""
     schema: Callable[[dict[str, str]], pa.Schema]
     """Options → the Parquet schema."""
-    to_arrow: Callable[[Row], Row] | None = None
-    """A row → the same row as the Parquet schema wants it, where the two differ."""
+    to_arrow: Callable[[bytes], bytes] | None = None
+    """A row's JSON → the JSON that the Parquet schema wants, where the two differ."""
     name: str = "default"
     path: str = PER_SPLIT
     """Where its files stand; without `{split}` all splits stand in one file, which has a column for them."""
@@ -118,7 +121,7 @@ def note_pii(item: Row, conversion: Conversion) -> None:
 def note_left_out(item: Row, holds: Holds, conversion: Conversion) -> None:
     """Count the parts of the item's judgments that have no place in the format."""
     left, aspects, attributes = conversion.left_out, holds.aspects, holds.attributes
-    judgments = item["judgments"]
+    judgments, reasons, known = item["judgments"], 0, holds.answers | NO_ANSWERS
     superseded = {judgment["supersedes"] for judgment in judgments}
     for judgment in judgments:
         if judgment["id"] in superseded:
@@ -130,8 +133,8 @@ def note_left_out(item: Row, holds: Holds, conversion: Conversion) -> None:
             continue
         if judgment["kind"] == "reward_model":
             continue
-        if judgment["reason"] and not holds.reasons:
-            left["reasons in words"] += 1
+        if judgment["reason"]:
+            reasons += 1
         if aspects is not None:
             for row in judgment["comparisons"]:
                 if row["aspect"] not in aspects:
@@ -140,13 +143,15 @@ def note_left_out(item: Row, holds: Holds, conversion: Conversion) -> None:
             for row in judgment["scores"]:
                 if row["attribute"] not in attributes:
                     left[f"scores: {row['attribute']}"] += 1
-        if answers:
+        if answers and not answers.keys() <= known:
             _note_answers(answers, holds, left)
+    if reasons and not holds.reasons:
+        left["reasons in words"] += reasons
 
 
 def _note_answers(answers: Row, holds: Holds, left: Counter) -> None:
     for key, answer in answers.items():
-        if key in holds.answers or key in ("cannot_judge", "source_meta"):
+        if key in holds.answers or key in NO_ANSWERS:
             continue
         if not (holds.rewrites and is_rewrite(answer)):
             left[f"answers: {key}"] += 1

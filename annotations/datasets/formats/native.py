@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+import msgspec
 import pyarrow as pa
+from msgspec.json import encode
 
 from ..rows import CALL_COUNTS, RESERVED
-from .base import ANNOTATORS, JSON_AND_PARQUET, JSON_TEXT, MESSAGES, Conversion, Format, Table, json_of
+from .base import ANNOTATORS, JSON_AND_PARQUET, JSON_TEXT, MESSAGES, Conversion, Format, Table
+
+FREE = ("prompt", "meta", "answers")
+"""Keys whose values are JSON of any shape."""
 
 
 def native_rows(item: dict[str, Any], conversion: Conversion) -> Iterator[dict[str, Any]]:
@@ -45,9 +51,15 @@ def native_schema(options: dict[str, str]) -> pa.Schema:
          ("calls", pa.list_(call))]
     )  # fmt: skip
     response = pa.struct([("text", pa.string()), ("model", pa.string()), ("meta", JSON_TEXT)])
+    review = pa.struct(
+        [("decision", pa.string()), ("outcome", pa.string()), ("comparisons", pa.list_(comparison)),
+         ("scores", pa.list_(score)), ("answers", JSON_TEXT), ("causes", pa.list_(pa.string())),
+         ("created_at", pa.timestamp("us", tz="UTC"))]
+    )  # fmt: skip
     reserved = pa.struct(
         [("item", pa.int64()), ("route", pa.string()), ("is_audit", pa.bool_()), ("human_propensity", pa.float64()),
-         ("group", pa.string()), ("experts", pa.list_(pa.string())), ("split", pa.string())]
+         ("group", pa.string()), ("experts", pa.list_(pa.string())), ("label_by", pa.string()),
+         ("split", pa.string()), ("review", review)]
     )  # fmt: skip
     return pa.schema(
         [("id", pa.string()), ("source", pa.string()), ("prompt", MESSAGES), ("prompt_json", JSON_TEXT),
@@ -56,27 +68,53 @@ def native_schema(options: dict[str, str]) -> pa.Schema:
     )  # fmt: skip
 
 
-def native_to_arrow(item: dict[str, Any]) -> dict[str, Any]:
+def _shape(kind: pa.DataType, name: str) -> Any:
+    """What a value of an Arrow type is decoded as: structs field by field, free objects as the JSON they stand in."""
+    if pa.types.is_list(kind):
+        inner = _shape(kind.value_type, name)
+        return list[inner] if inner is not Any else Any
+    if pa.types.is_struct(kind) and name != "prompt":
+        fields = [
+            (field.name, msgspec.Raw if field.name in FREE else _shape(field.type, field.name), None)
+            for field in kind
+        ]
+        return msgspec.defstruct(name, fields, omit_defaults=True, forbid_unknown_fields=True)
+    return Any
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder:
+    return msgspec.json.Decoder(_shape(pa.struct(native_schema({})), "item"))
+
+
+def native_to_arrow(line: bytes) -> bytes:
     """Prompts as messages (and whole in `prompt_json`, unless they are one text), free objects as JSON text.
 
-    Judgments leave out what is null, which Arrow would read only to find nothing: a fifth of its time. Changes the
-    item, which is read from the snapshot for this row alone.
+    Leaves out what is null, which Arrow would read only to find nothing, and copies free objects unread: a third of
+    the time that dicts would take. Raises msgspec.ValidationError for a key that the schema lacks.
     """
-    prompt = item["prompt"]
-    is_text = isinstance(prompt, str)
-    item["prompt"] = [{"role": "user", "content": prompt}] if is_text else prompt
-    item["prompt_json"] = None if is_text else json_of(prompt)
-    item["meta"] = json_of(item["meta"])
-    for response in item["responses"]:
-        response["meta"] = json_of(response["meta"])
-    for judgment in item["judgments"]:
-        judgment["answers"] = json_of(judgment["answers"])
-        for call in judgment.setdefault("calls", []):
-            call["meta"] = json_of(call["meta"])
-    item["judgments"] = [
-        {key: value for key, value in judgment.items() if value is not None} for judgment in item["judgments"]
-    ]
-    return item
+    item = _decoder().decode(line)
+    prompt = bytes(item.prompt)
+    if prompt.startswith(b'"'):
+        item.prompt = [{"role": "user", "content": item.prompt}]
+    else:
+        item.prompt_json = prompt.decode()
+    item.meta = _text(item.meta)
+    for response in item.responses:
+        response.meta = _text(response.meta)
+    for judgment in item.judgments:
+        judgment.answers = _text(judgment.answers)
+        judgment.calls = judgment.calls or []
+        for call in judgment.calls:
+            call.meta = _text(call.meta)
+    review = item.plumbline.review
+    if review is not None:
+        review.answers = _text(review.answers)
+    return encode(item)
+
+
+def _text(value: msgspec.Raw | None) -> str:
+    return bytes(value).decode() if value is not None else "{}"
 
 
 NATIVE = Format(
