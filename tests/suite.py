@@ -171,7 +171,7 @@ def main() -> int:
             "kill -9 on SQLite",
             True,
             "",
-            lambda: part("faults", "kill -9 on SQLite", options.all, "0"),
+            lambda: part("faults", "kill -9 on SQLite", options.all, "2"),
         ),
     ]
     if options.all:
@@ -185,7 +185,7 @@ def main() -> int:
                     "kill -9 on PostgreSQL + Redis",
                     "-m",
                     "faults and not no_database",
-                    workers="0",
+                    workers="2",
                     **on_services,
                 ),
             )

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import atexit
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -18,7 +20,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -28,7 +30,10 @@ import psycopg
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = ROOT / "demo" / "data" / "1_pairs_human_lm.jsonl.gz"
-BOOT_SECONDS = 60
+BOOT_SECONDS = 120
+DATABASE = "plumbline.sqlite3"
+BLANK = ROOT / ".pytest_cache" / "blank-site"
+_models: dict[str, str] = {}  # server → its database to copy, made by this process
 
 
 @lru_cache(maxsize=1)
@@ -102,6 +107,44 @@ class Process:
         self.kill()
 
 
+def throwaway_name() -> str:
+    return f"plumbline_throwaway_{uuid.uuid4().hex[:12]}"
+
+
+@lru_cache(maxsize=1)
+def blank_key() -> str:
+    """What a blank site is made of: migrations, static files and the pinned libraries."""
+    digest = hashlib.sha256()
+    parts = [
+        path
+        for room in ("app", "annotations", "routing")
+        for path in (ROOT / room).glob("**/migrations/*.py")
+    ]
+    for path in sorted([*parts, *(ROOT / "static").rglob("*"), ROOT / "requirements.txt"]):
+        if path.is_file():
+            digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def keep_blank(folder: Path, kept: Path) -> None:
+    """Keep a blank site's folder for the next sites, whole or not at all; older ones go."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=kept.parent))
+    with (
+        closing(sqlite3.connect(folder / DATABASE)) as made,
+        closing(sqlite3.connect(part / DATABASE)) as copy,
+    ):
+        made.backup(copy)
+    shutil.copytree(folder / "static", part / "static")
+    for old in kept.parent.iterdir():
+        if time.time() - old.stat().st_mtime > 86_400:
+            shutil.rmtree(old, ignore_errors=True)
+    try:
+        part.rename(kept)
+    except OSError:  # another process was first
+        shutil.rmtree(part, ignore_errors=True)
+
+
 class Site:
     """Settings, database and processes of one throw-away site.
 
@@ -111,12 +154,13 @@ class Site:
 
     def __init__(self, folder: Path, *, database: str = "", redis: str = "", **extra: str):
         self.folder, self.port = folder, free_port()
-        self._server, self._name = database, f"plumbline_throwaway_{uuid.uuid4().hex[:12]}"
+        self._server, self._name = database, throwaway_name()
         self.url = ""
         if database:
             parts = urlsplit(database)
             self.url = urlunsplit(parts._replace(path=f"/{self._name}"))
-            self._on_server(f'CREATE DATABASE "{self._name}"')
+            model = f' TEMPLATE "{_models[database]}"' if database in _models else ""
+            self._on_server(f'CREATE DATABASE "{self._name}"{model}')
         keep = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
         self.env = {key: os.environ[key] for key in keep if key in os.environ} | {
             "DJANGO_SETTINGS_MODULE": "app.settings",
@@ -134,7 +178,22 @@ class Site:
         self.web: Process | None = None
         self.worker: Process | None = None
         self._processes: list[Process] = []
-        self.inside("blank")
+        self._make_blank()
+
+    def _make_blank(self) -> None:
+        """Every table and the static files: made once for this code (on PostgreSQL once a process), then copied."""
+        kept = BLANK / blank_key()
+        if kept.exists():
+            leave = shutil.ignore_patterns(DATABASE) if self.is_postgres else None
+            shutil.copytree(kept, self.folder, ignore=leave, dirs_exist_ok=True)
+        if not kept.exists() or (self.is_postgres and self._server not in _models):
+            self.inside("blank")
+        if self.is_postgres and self._server not in _models:
+            _models[self._server] = model = throwaway_name()
+            self._on_server(f'CREATE DATABASE "{model}" TEMPLATE "{self._name}"')
+            atexit.register(self._on_server, f'DROP DATABASE IF EXISTS "{model}" WITH (FORCE)')
+        if not self.is_postgres and not kept.exists():
+            keep_blank(self.folder, kept)
 
     def _on_server(self, statement: str) -> None:
         with psycopg.connect(self._server, autocommit=True) as connection:
@@ -172,7 +231,7 @@ class Site:
         if self.is_postgres:
             with psycopg.connect(self.url, autocommit=True) as connection:
                 return connection.execute(sql).fetchall()
-        connection = sqlite3.connect(self.folder / "plumbline.sqlite3", timeout=30)
+        connection = sqlite3.connect(self.folder / DATABASE, timeout=30)
         try:
             return connection.execute(sql).fetchall()
         finally:

@@ -194,7 +194,7 @@ class Crowd:
         self._acting = threading.Lock()
 
     def after(self, n: int, act: Callable[[], None]) -> None:
-        """Have `act` run once `n` answers are given, by a person, while the others go on; in order of `n`."""
+        """Have `act` run once `n` answers are given, by a person, while the others go on up to the next; in order of `n`."""
         self._due.append((n, act))
 
     def start(self) -> None:
@@ -212,13 +212,14 @@ class Crowd:
             person.close()
 
     def _between(self) -> bool:
-        """Between two answers of a person: do what is due, unless somebody does it; say whether to stop."""
-        if self._due and self.n_given >= self._due[0][0] and self._acting.acquire(blocking=False):
-            try:
-                if self._due and self.n_given >= self._due[0][0]:
-                    self._due.pop(0)[1]()
-            finally:
-                self._acting.release()
+        """Between two answers of a person: do what is due, or wait for who does what was due before; say whether to stop."""
+        while self._due and self.n_given >= self._due[0][0] and not self.stopped.is_set():
+            if self._acting.acquire(timeout=0.1):
+                try:
+                    if self._due and self.n_given >= self._due[0][0]:
+                        self._due.pop(0)[1]()
+                finally:
+                    self._acting.release()
         return self.stopped.is_set()
 
     @property

@@ -25,7 +25,6 @@ def people_of(site, sessions, slug, seed):
     ("overlap", "kills", "items"),
     [
         (2, 3, 50),
-        pytest.param(1, 3, 100, marks=pytest.mark.slow),
         pytest.param(2, 20, 200, marks=pytest.mark.slow),
     ],
 )
