@@ -3,6 +3,7 @@ FROM python:3.11-slim-bookworm
 ARG TRAIN=0
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 DATA_DIR=/data
 WORKDIR /srv/plumbline
+RUN apt-get update && apt-get install -y --no-install-recommends bubblewrap && rm -rf /var/lib/apt/lists/*
 COPY requirements.txt requirements-train.txt ./
 RUN pip install -r requirements.txt && if [ "$TRAIN" = 1 ]; then pip install -r requirements-train.txt; fi
 COPY manage.py ./

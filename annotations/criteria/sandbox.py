@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -27,6 +28,8 @@ MAX_INPUT = 200_000
 MAX_LINES, MAX_CHARS = 80, 10_000
 NAMES = ("response", "prompt", "meta")
 NOBODY = 65533
+PROCESSES = 64
+ADDRESSES = 1024**3
 NOT_RUNNABLE = "Not runnable on this host: no sandbox passed its self-test."
 _LIMITS = {"max_feed_duration_secs": SECONDS, "max_memory": MEMORY, "max_recursion_depth": DEPTH}
 
@@ -143,22 +146,32 @@ def _binary() -> str:
     return str(find_monty_binary())
 
 
-def _wrapper(profile: str) -> Path:
-    """A script that starts Monty's worker with less: another user, no network, nothing to write to."""
-    binary = os.path.realpath(_binary())
-    drop = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --no-new-privs" if os.geteuid() == 0 else (
-        "setpriv --no-new-privs"
-    )  # fmt: skip
+def _command(profile: str, binary: str) -> list[str]:
+    """How the wrapper starts a program: another user, few resources; in bubblewrap no network and nothing but /usr.
+
+    Only a user of its own has few enough processes for a bound on them; that one ends a fork bomb.
+    """
+    limits, user = f"--core=0 --fsize=0 --nofile=64 --as={ADDRESSES}", ""
+    if os.geteuid() == 0:
+        limits += f" --nproc={PROCESSES}"
+        user = f"--reuid {NOBODY} --regid {NOBODY} --clear-groups "
+    drop = f"prlimit {limits} setpriv {user}--no-new-privs"
+    if profile != "bwrap":
+        return [*drop.split(), binary]
     jail = (
         f"bwrap --unshare-all --unshare-user --disable-userns --die-with-parent --new-session --ro-bind /usr /usr "
-        f"--ro-bind-try /lib /lib --ro-bind-try /lib64 /lib64 --ro-bind {binary} /monty --size 8388608 --tmpfs /tmp "
-        f"--clearenv --cap-drop ALL /monty"
+        f"--ro-bind-try /lib /lib --ro-bind-try /lib64 /lib64 --ro-bind {shlex.quote(binary)} /program --size 8388608 "
+        f"--tmpfs /tmp --clearenv --cap-drop ALL /program"
     )
-    command = f"{drop} {jail if profile == 'bwrap' else binary}"
+    return [*drop.split(), *shlex.split(jail)]
+
+
+def _wrapper(profile: str) -> Path:
+    """A script that starts Monty's worker by `_command`."""
     folder = Path(tempfile.mkdtemp(prefix="sandbox-"))
     folder.chmod(0o755)
     script = folder / "monty"
-    script.write_text(f'#!/bin/sh\nulimit -c 0\nulimit -f 0\nulimit -n 64\nexec {command} "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(_command(profile, os.path.realpath(_binary())))} "$@"\n')
     script.chmod(script.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
     return script
 
@@ -175,9 +188,27 @@ _MUST_FAIL = (
 )
 
 
+# Monty refuses these anyway; a shell in its place must be refused too: files, devices, secrets, user namespaces.
+_JAIL_PROBE = """
+for path in /etc /root /home /work /proc /sys /dev/null /run; do [ ! -e $path ] || exit 1; done
+(echo x > /usr/plumbline-was-here) 2>&- && exit 2
+[ -z "$(env | grep -v -e ^PWD= -e ^SHLVL= -e ^_=)" ] || exit 3
+unshare --user true 2>&- && exit 4
+exit 0
+"""
+
+
 def _passes(profile: str) -> bool:
     value, error = _feed(profile, "1 + 1", {})
-    return not error and value == 2 and all(_feed(profile, source, {})[1] for source in _MUST_FAIL)
+    if error or value != 2 or not all(_feed(profile, source, {})[1] for source in _MUST_FAIL):
+        return False
+    return profile != "bwrap" or _in_jail(["-c", _JAIL_PROBE]).returncode == 0
+
+
+def _in_jail(arguments: Sequence[str], program: str = "/bin/sh") -> subprocess.CompletedProcess:
+    """Run a program of the host in the place of Monty's worker, to test the jail by itself."""
+    command = [*_command("bwrap", os.path.realpath(program)), *arguments]
+    return subprocess.run(command, capture_output=True, timeout=5, check=False, env={"SECRET_KEY": "told"})  # noqa: S603 - our own words
 
 
 @lru_cache(maxsize=1)
@@ -188,8 +219,8 @@ def available() -> str:
     except ImportError:
         return ""
     wanted = [
-        *(["bwrap"] if _has("bwrap", "setpriv") else []),
-        *(["setpriv"] if _has("setpriv") else []),
+        *(["bwrap"] if _has("bwrap", "setpriv", "prlimit") else []),
+        *(["setpriv"] if _has("setpriv", "prlimit") else []),
         "monty",
     ]
     for profile in wanted:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,59 @@ def test_no_attack_gets_out(attack):
     assert sandbox.run(GOOD, [{"response": "hello", "prompt": ""}]) == [
         sandbox.Result(True)
     ]  # and it lives on
+
+
+JAIL_ATTACKS = {
+    "nothing": ("print('lives')", "lives"),
+    "read": ("open('/etc/passwd')", "FileNotFoundError"),
+    "write": ("open('/usr/plumbline-attack', 'w')", "Read-only|Permission"),
+    "fill": ("open('/tmp/x', 'wb', 0).write(b'x' * 100)", "File too large|File size limit"),
+    "memory": ("'x' * 2 * 10 ** 9", "MemoryError"),
+    "network": ("import socket; socket.create_connection(('127.0.0.1', PORT), 2)", "ConnectionRefused|unreachable"),
+    "secrets": ("import os; print(dict(os.environ)['SECRET_KEY'])", "KeyError"),
+    "users": ("import os; os.setuid(0)", "PermissionError|Invalid argument"),
+    "mount": ("import ctypes; print('mounted', ctypes.CDLL(None).mount(b'/', b'/tmp', None, 4096, None))", "mounted -1"),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(
+    sandbox.available() != "bwrap", reason="bubblewrap is missing or may make no namespaces here"
+)
+@pytest.mark.parametrize("attack", list(JAIL_ATTACKS))
+def test_the_jail_holds_by_itself_without_monty(attack):
+    """The host's own Python in the place of Monty's worker: what Monty refuses fails without it too."""
+    code, words = JAIL_ATTACKS[attack]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        code = code.replace("PORT", str(listening.getsockname()[1]))
+        done = sandbox._in_jail(["-c", code], "/usr/bin/python3")
+    assert re.search(words, (done.stdout + done.stderr).decode()), done
+    assert "told" not in (done.stdout + done.stderr).decode()
+    assert not Path("/usr/plumbline-attack").exists()
+
+
+@pytest.mark.skipif(
+    sandbox.available() != "bwrap", reason="bubblewrap is missing or may make no namespaces here"
+)
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="without a user of its own the jail's processes cannot be counted"
+)
+def test_a_fork_bomb_ends_at_the_bound():
+    bomb = "import os, time\nn = 0\ntry:\n    while n < 500:\n        if os.fork() == 0:\n            time.sleep(2); os._exit(0)\n        n += 1\nexcept OSError:\n    print('ended', n)"
+    done = sandbox._in_jail(["-c", bomb], "/usr/bin/python3")
+    assert 0 <= int(done.stdout.split()[1]) <= sandbox.PROCESSES
+
+
+def test_a_jail_that_lets_something_through_is_not_used(monkeypatch):
+    """Where the wrapper does not wrap, the self-test sees it and the next weaker way is taken, or none."""
+    monkeypatch.setattr(sandbox, "_command", lambda profile, binary: [binary])
+    assert sandbox._in_jail(["-c", sandbox._JAIL_PROBE]).returncode != 0
+    monkeypatch.setattr(
+        sandbox, "_feed", lambda profile, source, inputs: (2, "" if source == "1 + 1" else "no")
+    )
+    monkeypatch.setattr(sandbox, "_has", lambda *programs: True)
+    assert sandbox.available.__wrapped__() == "setpriv"
+    monkeypatch.setattr(sandbox, "_feed", lambda profile, source, inputs: (2, ""))
+    assert sandbox.available.__wrapped__() == ""
 
 
 def test_a_bad_regular_expression_does_not_hang():
