@@ -10,7 +10,7 @@ from django.db.models import F
 from annotations.items.models import Item
 from annotations.projects.models import Project
 
-from . import grading, judging, material, pairs, selection
+from . import judging, material, offers, pairs, selection
 from .models import Criterion, Grade, Grader, Round
 
 CELLS = {"first": pairs.FIRST, "second": pairs.SECOND}
@@ -35,14 +35,14 @@ def card(project: Project, *, smallest: bool = False) -> Card:
     Greedy by alignment, or with `smallest` the fewest that SPADE's program finds. Where people also graded by criteria, an
     assertion is credited only for what they failed a response on.
     """
-    grades = list(grading.whole_grades(project).order_by("pk"))
+    grades = list(offers.whole_grades(project).order_by("pk"))
     votes: dict[tuple[int, int], list[bool]] = {}
     for g in grades:
         votes.setdefault((g.item_id, g.response), []).append(g.value == "pass")
     places = [p for p, v in votes.items() if 2 * sum(v) != len(v)]
     y = np.array([2 * sum(votes[p]) > len(votes[p]) for p in places], dtype=bool)
     good, bad = int(y.sum()), int((~y).sum())
-    M, graders = grading.candidates(project, places)
+    M, graders = offers.candidates(project, places)
     missing = selection.needed(bad, good)
     if missing or not graders:
         return Card(good, bad, missing, None, graders, [])
@@ -87,7 +87,7 @@ def by_own_grades(project: Project) -> list[tuple[Grader, selection.Alignment]]:
             votes.setdefault((item, response), []).append(value == "pass")
         places = [p for p, v in votes.items() if 2 * sum(v) != len(v)]
         y = np.array([2 * sum(votes[p]) > len(votes[p]) for p in places], dtype=bool)
-        M, of = grading.candidates(project, places)
+        M, of = offers.candidates(project, places)
         groups = _groups(places)
         mine = [k for k, other in enumerate(of) if other.pk == g.pk]
         failed = selection.fails(M, y)[:, mine[0]] if mine and places else np.zeros(0, dtype=bool)

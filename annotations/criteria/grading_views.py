@@ -10,12 +10,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotations.items.models import Item
+from annotations.lm.annotate import texts_shown
 from annotations.projects.access import project_for, reviewer_for
 from annotations.projects.models import Membership
 from app.web import plots, posted
 from app.web.rendering import render_many, render_messages
 
-from . import cards, conflicts, drift, grading, lab, selection, watch
+from . import cards, conflicts, drift, grading, lab, offers, selection, watch
 from .models import WHOLE_PAIR, Criterion, Grade
 from .views import context, live_jobs
 
@@ -40,7 +41,7 @@ def read(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("criteria:read", slug)
         except grading.BadGrade as problem:
             error = problem
-            response, texts = _int(request.POST.get("response")), grading.texts_shown([item])[item.pk]
+            response, texts = _int(request.POST.get("response")), texts_shown([item])[item.pk]
             if 0 <= response < len(texts):
                 shown = (
                     item,
@@ -48,8 +49,8 @@ def read(request: HttpRequest, slug: str) -> HttpResponse:
                     texts[response],
                     selection.Next(0, posted.text(request, "why"), None),
                 )
-    shown = shown or grading.next_to_read(project, person)
-    mine = grading.whole_grades(project).filter(annotator=person)
+    shown = shown or offers.next_to_read(project, person)
+    mine = offers.whole_grades(project).filter(annotator=person)
     n_good, n_bad = mine.filter(value="pass").count(), mine.filter(value="fail").count()
     page = {
         **context(project, "read", ("Read first", "")),
@@ -84,11 +85,11 @@ def grade(request: HttpRequest, slug: str) -> HttpResponse:
     """A pair by each criterion in force; the judge's verdicts stay hidden until it is graded."""
     project = project_for(request, slug, at_least=REVIEWER)
     person = reviewer_for(request.user, project)
-    criteria = grading.asked_criteria(project)
+    criteria = offers.asked_criteria(project)
     shown, error = None, ""
     if request.method == "POST":
         item = get_object_or_404(Item, project=project, pk=_int(request.POST.get("item")), n_responses__gte=2)
-        shown = grading.show(
+        shown = offers.show(
             item.pk, person, posted.text(request, "why"), _float(request.POST.get("propensity"))
         )
         try:
@@ -108,9 +109,9 @@ def grade(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("criteria:revealed", slug, item.pk)
         except grading.BadGrade as problem:
             error = str(problem)
-    shown = shown or grading.next_to_grade(project, person)
+    shown = shown or offers.next_to_grade(project, person)
     page = {**context(project, "grade", ("Grade", "")), "criteria": criteria, "error": error, "shown": shown,
-            "singles": bool(grading.pointwise_criteria(project))}  # fmt: skip
+            "singles": bool(offers.pointwise_criteria(project))}  # fmt: skip
     if shown:
         html = render_many([shown.texts[i] for i in shown.order])
         page |= {"prompt": render_messages(shown.item.prompt), "sides": list(zip("AB", html, strict=False))}
@@ -123,7 +124,7 @@ def grade_one(request: HttpRequest, slug: str) -> HttpResponse:
     """One response by each criterion that passes or fails one; verdicts stay hidden until it is graded."""
     project = project_for(request, slug, at_least=REVIEWER)
     person = reviewer_for(request.user, project)
-    criteria = grading.pointwise_criteria(project)
+    criteria = offers.pointwise_criteria(project)
     shown, error = None, ""
     if request.method == "POST":
         item = get_object_or_404(Item, project=project, pk=_int(request.POST.get("item")))
@@ -138,10 +139,10 @@ def grade_one(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("criteria:revealed_one", slug, item.pk, response)
         except grading.BadGrade as problem:
             error = str(problem)
-            texts = grading.texts_shown([item])[item.pk]
+            texts = texts_shown([item])[item.pk]
             if 0 <= response < len(texts):
                 shown = (item, response, texts[response], selection.Next(0, why, propensity))
-    shown = shown or grading.next_single(project, person)
+    shown = shown or offers.next_single(project, person)
     page = {
         **context(project, "grade", ("Grade", reverse("criteria:grade", args=[slug])), ("One response", "")),
         "criteria": criteria, "error": error,
@@ -164,7 +165,7 @@ def revealed(request: HttpRequest, slug: str, pk: int, response: int = WHOLE_PAI
     item = get_object_or_404(Item, project=project, pk=pk)
     sides = {"na": "does not apply", "pass": "meets it", "fail": "does not meet it", "tie": "equal"}
     if response == WHOLE_PAIR:
-        shown = grading.show(item.pk, person)
+        shown = offers.show(item.pk, person)
         sides |= {"first": "AB"[shown.order.index(0)], "second": "AB"[shown.order.index(1)]}
     rows = [
         {
@@ -267,5 +268,5 @@ def conflict(request: HttpRequest, slug: str) -> HttpResponse:
     return render(
         request, "criteria/conflicts.html",
         {**context(project, "conflicts", ("Conflicts", "")), "standing": conflicts.standing(project),
-         "ask": conflicts.next_vote(project, person), "criteria": grading.asked_criteria(project)},
+         "ask": conflicts.next_vote(project, person), "criteria": offers.asked_criteria(project)},
     )  # fmt: skip

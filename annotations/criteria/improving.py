@@ -216,8 +216,8 @@ def propose(
     if best.pk != base.pk:
         said |= run_test(best, owner=owner, report=report, used=used)
     return {
-        **said, "calls": used.calls + manager.calls, "cached": used.cached,
-        "cost_micros": used.cost_micros + manager.cost_micros,
+        **said, "calls": used.calls + manager.consulting.calls, "cached": used.cached,
+        "cost_micros": used.cost_micros + manager.consulting.cost_micros,
     }  # fmt: skip
 
 

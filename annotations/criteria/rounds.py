@@ -350,8 +350,8 @@ class _Engine:
         found = {
             "pairs": len(data.pairs), "decided": data.decided, "undecided": data.undecided, "splits": counts,
             "criteria": [self.facts(c) for c in self.criteria], "judge": self.round.judge, "manager": self.round.manager,
-            "judge_calls": self.used["calls"], "judge_cached": self.used["cached"], "manager_calls": self.manager.calls,
-            "manager_unread": self.manager.lost, "cost_micros": self.used["cost_micros"] + self.manager.cost_micros,
+            "judge_calls": self.used["calls"], "judge_cached": self.used["cached"], "manager_calls": self.manager.consulting.calls,
+            "manager_unread": self.manager.consulting.lost, "cost_micros": self.used["cost_micros"] + self.manager.consulting.cost_micros,
         }  # fmt: skip
         if self.criteria:
             V = np.stack([self.column(c.current)[0] for c in self.criteria], axis=1)

@@ -15,7 +15,7 @@ from app.jobs import runner
 from app.jobs.models import Job
 from app.jobs.runner import JobContext, JobFailed, handler
 
-from . import grading, improving, judging, material, rounds, watch
+from . import improving, judging, material, offers, rounds, watch
 from .lab import BadCriterion, add_code, lab_of
 from .manager import Manager
 from .models import Criterion, Grader, JudgeWording
@@ -90,7 +90,7 @@ def _graded(job: JobContext, grader_id: int) -> dict:
     project = grader.version.criterion.project
     try:
         return judging.run(
-            grader, lab_of(project), judging.response_material(grading.graded_places(project)),
+            grader, lab_of(project), judging.response_material(offers.graded_places(project)),
             owner=f"{job.job.pk}:{job.job.fence}", report=lambda words: job.report(message=words),
         )  # fmt: skip
     except (judging.CannotJudge, judging.NoMoney) as error:
@@ -107,7 +107,7 @@ def draft_assertions(job: JobContext, *, criterion_id: int) -> dict:
         raise JobFailed("This criterion is gone.")
     manager = Manager(lab_of(criterion.project), None)
     try:
-        codes = manager.implement(criterion.current, grading.examples(criterion))
+        codes = manager.implement(criterion.current, offers.examples(criterion))
     except (judging.CannotJudge, judging.NoMoney) as error:
         raise JobFailed(str(error))
     added = refused = 0
@@ -117,7 +117,7 @@ def draft_assertions(job: JobContext, *, criterion_id: int) -> dict:
             added += 1
         except BadCriterion:
             refused += 1
-    return {"added": added, "refused": refused, "cost_micros": manager.cost_micros}
+    return {"added": added, "refused": refused, "cost_micros": manager.consulting.cost_micros}
 
 
 @handler(IMPROVE)

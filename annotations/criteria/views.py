@@ -20,7 +20,7 @@ from app.jobs import runner
 from app.jobs.models import Job
 from app.web import plots, posted
 
-from . import cards, exports, grading, judging, lab, material, rounds, tasks, watch
+from . import cards, exports, judging, lab, material, offers, rounds, tasks, watch
 from . import releases as released
 from .diffs import wording_diff
 from .forms import CriterionForm, LabForm, WordingForm
@@ -191,7 +191,7 @@ def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
                 tables.append((grader, cards.people_table(project, grader)))
             except material.NoMaterial:
                 break
-    places = judging.response_material(grading.graded_places(project)) if criterion.kind != "pairwise" else []
+    places = judging.response_material(offers.graded_places(project)) if criterion.kind != "pairwise" else []
     the_lab = lab.lab_of(project)
     single = [
         (g, judging.estimate(g, the_lab, places) if g.model_id and places else None)

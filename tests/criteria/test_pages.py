@@ -7,7 +7,7 @@ import json
 import pytest
 from django.urls import reverse
 
-from annotations.criteria import cards, grading, lab, rounds, sandbox
+from annotations.criteria import cards, grading, lab, offers, rounds, sandbox
 from annotations.criteria.models import Card, CardVote, Criterion, Grade, Grader, Proposal, Verdict
 from annotations.projects.access import reviewer_for
 from annotations.projects.models import Annotator, CriteriaRelease, Membership
@@ -135,7 +135,7 @@ def test_the_judge_is_hidden_until_graded_and_then_somebody_is_at_fault(
     page = alice_client.get(url("grade"))
     shown = page.context["shown"]
     assert grading.reveal(plain_project, person, shown.item) == []
-    criteria = grading.asked_criteria(plain_project)
+    criteria = offers.asked_criteria(plain_project)
     three = criteria[:3]
     assert len(three) == 3
     verdicts = {c.pk: Verdict.objects.get(grader__version=c.current, item=shown.item).value for c in three}

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
-from annotations.criteria import cards, grading, lab, material
+from annotations.criteria import cards, grading, lab, material, offers
 from annotations.criteria.models import Criterion, Grade, Grader, GroupSplit, Regrade, Verdict
 from annotations.lm.models import EndpointModel
 from annotations.projects.access import reviewer_for
@@ -68,7 +68,7 @@ def test_a_model_grades_what_people_graded_and_is_hidden_until_then(
     assert [g.value for g in Grade.fresh()] == ["pass" if response == 0 else "fail"]
     # People grade the rest; the model is asked about what they graded, once each, and its cost is the server's.
     person = reviewer_for(alice, plain_project)
-    while (found := grading.next_single(plain_project, person)) is not None:
+    while (found := offers.next_single(plain_project, person)) is not None:
         item, response = found[:2]
         value = {kind.current_id: "fail" if response else "pass"}
         grading.grade_single(project=plain_project, person=person, item=item, response=response, said=value)
@@ -108,7 +108,7 @@ def test_a_rubric_is_asked_in_prometheus_form_and_passes_from_four(plain_project
         )
     from annotations.criteria import judging
 
-    places = judging.response_material(grading.graded_places(plain_project))
+    places = judging.response_material(offers.graded_places(plain_project))
     judging.run(grader, lab.lab_of(plain_project), places, owner="test:1")
     system = scripted.requests[0].system
     assert "\n".join(f"Score {n}: {text}" for n, text in enumerate(ANCHORS, 1)) in system
@@ -119,13 +119,13 @@ def test_a_rubric_is_asked_in_prometheus_form_and_passes_from_four(plain_project
 
 def test_a_new_meaning_asks_single_responses_again(plain_project, kind, alice):
     person = reviewer_for(alice, plain_project)
-    item, response, _, _ = grading.next_single(plain_project, person)
+    item, response, _, _ = offers.next_single(plain_project, person)
     grading.grade_single(
         project=plain_project, person=person, item=item, response=response, said={kind.current_id: "pass"}
     )
     lab.edit_criterion(criterion=kind, wording="Is it kind to everybody?", change="meaning", actor=alice)
     kind.refresh_from_db()
-    again = grading.next_single(plain_project, person)
+    again = offers.next_single(plain_project, person)
     assert (again[0], again[1], again[3].why) == (item, response, "asked again")
     grading.grade_single(
         project=plain_project, person=person, item=item, response=response, said={kind.current_id: "fail"}
