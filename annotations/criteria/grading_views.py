@@ -18,7 +18,8 @@ from app.web.rendering import render_many, render_messages
 
 from . import cards, conflicts, drift, grading, lab, offers, selection, watch
 from .models import WHOLE_PAIR, Criterion, Grade
-from .views import context, live_jobs
+from .streaming import live_jobs
+from .views import context
 
 REVIEWER = Membership.Role.REVIEWER
 

@@ -6,6 +6,7 @@ with a word of its own for "does not apply"; their calls are claimed, paced, pai
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from annotations.lm import asking, claims, engine, parsing, prices, work
 from annotations.lm.annotate import CannotAnnotate, texts_shown
 from annotations.lm.asking import Asked, Question
 from annotations.lm.configure import Parameters
-from annotations.lm.models import LMAnnotator
+from annotations.lm.models import LMAnnotator, Reply
 from annotations.lm.runs import LIKELY_TOKENS_OUT, asker
 
 from . import pairs, rules, sandbox
@@ -27,14 +28,24 @@ from .releases import wording_of
 
 MAX_TOKENS = 400
 PASS_FROM = 4  # a rubric score from here on passes
+SMOKE, SYSTEMATIC = 5, 4  # a new grader judges so many first, and stops if so many of them cannot be used
+CODE_BATCH = 20
 
 
 class NoMoney(Exception):
-    """A cap does not allow another call; what was judged until then is stored."""
+    """A cap does not allow another call; what was judged until then is stored. `used` says what it took."""
+
+    def __init__(self, words: str, used: dict | None = None):
+        super().__init__(words)
+        self.used = used or {}
 
 
 class CannotJudge(Exception):
-    """The judge cannot be asked; the text says why."""
+    """The judge cannot be asked, or cannot answer; the text says why. `used` says what it took."""
+
+    def __init__(self, words: str, used: dict | None = None):
+        super().__init__(words)
+        self.used = used or {}
 
 
 # --- What a model is asked ----------------------------------------------------------------------------------
@@ -114,7 +125,8 @@ def run(
 ) -> dict:
     """Judge what this grader has no verdict of; {judged, calls, cached, failed, cost_micros}.
 
-    Raises NoMoney, CannotJudge; what was judged until then is stored.
+    A grader without any verdict judges five first, and stops there if these show that it cannot. Raises NoMoney,
+    CannotJudge; what was judged until then is stored.
     """
     have = set(
         Verdict.objects.filter(grader=grader, item__in=[_pk(s[0]) for s in shown]).values_list(
@@ -129,9 +141,49 @@ def run(
         raise CannotJudge(f"The code of {grader.version} waits for a person's approval.")
     if grader.kind == Grader.Kind.RULE:
         return {**done, "judged": _run_rule(grader, left)}
-    if grader.kind == Grader.Kind.CODE:
-        return {**done, "judged": _run_code(grader, left)}
-    return {**done, **ask(grader, lab, left, owner=owner, report=report, keep=_keep)}
+    first = [] if have or len(left) <= SMOKE else left[:SMOKE]
+    for part in (first, left[len(first) :]):
+        if grader.kind == Grader.Kind.CODE:
+            found = _run_code(grader, part, report, is_first=part is first)
+        elif part is first:
+            found = _try_model(grader, lab, part, owner=owner, report=report)
+        else:
+            found = ask(grader, lab, part, owner=owner, report=report, keep=_keep)
+        done = {key: n + found.get(key, 0) for key, n in done.items()}
+    return done
+
+
+def _stop_if_useless(rows: Sequence[Verdict], asked: int) -> None:
+    """Raise CannotJudge where SYSTEMATIC of the first answers or more are missing or cannot be used."""
+    problems = [row.error or "no verdict" for row in rows if row.value == pairs.ERROR]
+    problems += ["no reply came"] * (asked - len(rows))
+    if len(problems) >= SYSTEMATIC:
+        words, _ = Counter(problems).most_common(1)[0]
+        raise CannotJudge(
+            f"Stopped after a test on {asked}: {len(problems)} could not be used, most often because: {words.rstrip('.')}. "
+            "Nothing else was asked."
+        )
+
+
+def _try_model(grader: Grader, lab: Lab, first: Sequence, *, owner: str, report) -> dict:
+    """Ask about the first few; their verdicts count only if the model can judge at all, else the next run asks anew."""
+    if not first:
+        return {}
+    rows: list[Verdict] = []
+    found = ask(grader, lab, first, owner=owner, report=report, keep=rows.append)
+    try:
+        _stop_if_useless(rows, len(first))
+    except CannotJudge as error:
+        retire_replies(grader, lab, first)
+        raise CannotJudge(str(error), found) from None
+    Verdict.objects.bulk_create(rows, ignore_conflicts=True)
+    return found
+
+
+def retire_replies(grader: Grader, lab: Lab, shown: Sequence) -> None:
+    """Take what the model said about these out of the cache of replies, so that it is asked anew."""
+    keys = [c.key for w in works(grader, plan_of(grader, lab), shown) for c in w.calls]
+    claims.retire(list(Reply.objects.filter(project=lab.project, key__in=keys, retired_at__isnull=True)))
 
 
 def estimate(grader: Grader, lab: Lab, shown: Sequence) -> dict:
@@ -168,26 +220,31 @@ def _run_rule(grader: Grader, left) -> int:
     return len(rows)
 
 
-def _run_code(grader: Grader, left) -> int:
-    inputs = [{"response": texts[0], "prompt": prompt_text(item.prompt)} for item, _, texts in left]
-    try:
-        results = sandbox.run(grader.body["code"], inputs)
-    except sandbox.NotRunnable as error:
-        raise CannotJudge(str(error)) from None
-    Verdict.objects.bulk_create(
-        [
+def _run_code(grader: Grader, left: Sequence, report: Callable[[str], None], *, is_first: bool) -> dict:
+    """Run an assertion, storing after every few; on the first ones twice, since the same text must get the same answer."""
+    for start in range(0, len(left), CODE_BATCH):
+        part = left[start : start + CODE_BATCH]
+        inputs = [{"response": texts[0], "prompt": prompt_text(item.prompt)} for item, _, texts in part]
+        try:
+            results = sandbox.run(grader.body["code"], inputs)
+            if is_first and sandbox.run(grader.body["code"], inputs) != results:
+                raise CannotJudge(
+                    "Stopped after a test: the same response got another answer the second time."
+                )
+        except sandbox.NotRunnable as error:
+            raise CannotJudge(str(error)) from None
+        rows = [
             Verdict(
-                grader=grader,
-                item_id=_pk(item),
-                response=response,
-                error=result.error[:300],
+                grader=grader, item_id=_pk(item), response=response, error=result.error[:300],
                 value=pairs.ERROR if result.error else int(result.passed),
             )
-            for (item, response, _), result in zip(left, results, strict=True)
-        ],
-        ignore_conflicts=True,
-    )
-    return len(left)
+            for (item, response, _), result in zip(part, results, strict=True)
+        ]  # fmt: skip
+        if is_first:
+            _stop_if_useless(rows, len(part))
+        Verdict.objects.bulk_create(rows, ignore_conflicts=True)
+        report(f"{grader.version}: {start + len(part)} of {len(left)}")
+    return {"judged": len(left)}
 
 
 def ask(grader: Grader, lab: Lab, left, *, owner: str, report, keep: Callable[[Verdict], None]) -> dict:
@@ -206,9 +263,13 @@ def ask(grader: Grader, lab: Lab, left, *, owner: str, report, keep: Callable[[V
     try:
         totals = machine.run(works(grader, plan, left))
     except engine.OutOfMoney as error:
-        raise NoMoney(str(error)) from None
+        raise NoMoney(str(error), _used(machine.totals)) from None
     except engine.RunFailed as error:
-        raise CannotJudge(str(error)) from None
+        raise CannotJudge(str(error), _used(machine.totals)) from None
+    return _used(totals)
+
+
+def _used(totals: engine.Totals) -> dict:
     return {
         "judged": totals.judged, "calls": totals.calls, "failed": totals.failed, "cost_micros": totals.cost_micros,
     }  # fmt: skip

@@ -20,7 +20,8 @@ from app.web.rendering import render_many, render_messages
 from . import duels, improving, lab, material, tasks
 from .diffs import wording_diff
 from .models import JudgeWording
-from .views import context, live_jobs, start_once
+from .streaming import live_jobs
+from .views import context, start_once
 
 HOME = ("Prompts", "criteria:prompts")
 

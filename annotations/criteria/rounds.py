@@ -117,7 +117,14 @@ class _Engine:
             return
         shown = self.shown if only is None else [s for s, keep in zip(self.shown, only, strict=True) if keep]
         self.report(f"Judging by {version}")
-        done = judging.run(grader, self.lab, shown, owner=self.owner, report=self.report)
+        try:
+            done = judging.run(grader, self.lab, shown, owner=self.owner, report=self.report)
+        except (judging.NoMoney, judging.CannotJudge) as error:
+            self._count(error.used)
+            raise
+        self._count(done)
+
+    def _count(self, done: dict) -> None:
         for key, n in done.items():
             self.used[key] += n
 

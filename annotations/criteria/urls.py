@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import grading_views, prompt_views, views
+from . import grading_views, prompt_views, release_views, views
 
 app_name = "criteria"
 P = "p/<slug:slug>/criteria/"
@@ -9,10 +9,11 @@ urlpatterns = [
     path(P + "round/", views.start, name="start"),
     path(P + "new/", views.new, name="new"),
     path(P + "settings/", views.settings, name="settings"),
+    path(P + "judging/", views.judging_now, name="judging_now"),
     path(P + "follow/", views.follow, name="follow"),
-    path(P + "releases/", views.releases, name="releases"),
-    path(P + "releases/<int:number>/roll-back/", views.roll_back, name="roll_back"),
-    path(P + "releases/<int:number>/<slug:form>/", views.export, name="export"),
+    path(P + "releases/", release_views.releases, name="releases"),
+    path(P + "releases/<int:number>/roll-back/", release_views.roll_back, name="roll_back"),
+    path(P + "releases/<int:number>/<slug:form>/", release_views.export, name="export"),
     path(P + "proposals/<int:pk>/", views.decide, name="decide"),
     path(P + "read/", grading_views.read, name="read"),
     path(P + "grade/", grading_views.grade, name="grade"),
@@ -30,6 +31,7 @@ urlpatterns = [
     path(P + "prompts/<int:pk>/duel/", prompt_views.duel, name="duel"),
     path(P + "wordings/<int:pk>/", prompt_views.decide, name="wording"),
     path(P + "<int:pk>/", views.detail, name="detail"),
+    path(P + "<int:pk>/so-far/", views.said_so_far, name="said_so_far"),
     path(P + "<int:pk>/cases/", views.cases, name="cases"),
     path(P + "<int:pk>/code/", views.code, name="code"),
     path(P + "<int:pk>/status/", views.set_status, name="status"),

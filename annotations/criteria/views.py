@@ -1,8 +1,6 @@
-"""Pages of the criteria lab: the board, one criterion, decisions, settings, releases and exports."""
+"""Pages of the criteria lab: the board, one criterion, what graders say while they run, decisions, settings."""
 
 from __future__ import annotations
-
-import json
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -13,28 +11,22 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotations.projects import rules as project_rules
-from annotations.projects.access import project_for, require
+from annotations.projects.access import project_for, require, reviewer_for
 from annotations.projects.models import CriteriaRelease, Project
 from annotations.projects.views import page_context
 from app.jobs import runner
-from app.jobs.models import Job
 from app.web import plots, posted
 
-from . import cards, exports, judging, lab, material, offers, rounds, tasks, watch
-from . import releases as released
+from . import cards, judging, lab, material, offers, rounds, streaming, tasks, watch
 from .diffs import wording_diff
 from .forms import CriterionForm, LabForm, WordingForm
-from .models import Criterion, Grader, Proposal, ReleasedSet, Round
+from .models import Criterion, Grader, Proposal, Round
+from .streaming import live_jobs
 
 
 def context(project: Project, tab: str, *crumbs: tuple[str, str]) -> dict:
     start = ("Criteria", reverse("criteria:board", args=[project.slug]) if tab != "board" else "")
     return {**page_context(project, "criteria", start, *crumbs), "tab": tab}
-
-
-def live_jobs(project: Project) -> list[Job]:
-    states = [Job.State.QUEUED, Job.State.RUNNING]
-    return list(Job.objects.filter(scope=project.slug, kind__startswith="criteria.", state__in=states)[:5])
 
 
 @login_required
@@ -46,6 +38,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     status = request.GET.get("status", "")
     live = [r for r in rows if r["criterion"].is_live]
     newest = Round.objects.filter(project=project, finished_at__isnull=False).order_by("-number").first()
+    running = live_jobs(project)
     the_lab = lab.lab_of(project)
     account = lab.account_of(the_lab)
     return render(
@@ -67,13 +60,45 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
             "proposals": _open_proposals(project),
             "round": newest,
             "measured": newest.report.get("set") if newest else None,
-            "running": live_jobs(project),
+            "running": running,
+            "judging": streaming.of_round(project) if _is_round(running) else [],
             "lab": the_lab,
             "account": account,
             "spent": f"{account.spent} of {account.cap} {account.currency}" if account else "",
             "release": CriteriaRelease.objects.filter(project=project).order_by("-number").first(),
         },
     )
+
+
+def _is_round(running: list) -> bool:
+    return any(job.kind == tasks.KIND for job in running)
+
+
+@login_required
+@require_GET
+def judging_now(request: HttpRequest, slug: str) -> HttpResponse:
+    """What each criterion's grader has said so far in the round that runs; polled by the board."""
+    project = project_for(request, slug)
+    rows = {"project": project, "judging": streaming.of_round(project), "live": _is_round(live_jobs(project))}
+    return render(request, "criteria/so_far_round.html", rows)
+
+
+@login_required
+@require_GET
+def said_so_far(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """What one grader has said so far of single responses; polled by its criterion's page."""
+    project = project_for(request, slug)
+    criterion = _criterion(project, pk)
+    grader = Grader.objects.filter(
+        version__criterion=criterion, pk=posted.number(request.GET.get("grader"))
+    ).first()
+    if grader is None:
+        raise Http404("No such grader.")
+    return render(
+        request, "criteria/so_far_grader.html",
+        {"project": project, "criterion": criterion, "so_far": streaming.of_grader(grader, reviewer_for(request.user, project)),
+         "live": streaming.grader_at_work(criterion, live_jobs(project)) == grader},
+    )  # fmt: skip
 
 
 def _open_proposals(project: Project) -> list[Proposal]:
@@ -199,6 +224,9 @@ def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         if not g.is_pairwise
     ]
     facts = next((r["facts"] for r in cards.board(project) if r["criterion"].pk == pk), None)
+    running = live_jobs(project)
+    at_work = streaming.grader_at_work(criterion, running)
+    so_far = streaming.of_grader(at_work, reviewer_for(request.user, project)) if at_work else None
     return render(
         request,
         "criteria/detail.html",
@@ -207,7 +235,7 @@ def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             "criterion": criterion, "facts": facts, "form": form, "graders": graders, "tables": tables,
             "versions": [(v, wording_diff(v.parent.wording, v.wording) if v.parent else []) for v in versions],
             "flips": watch.wordings(criterion),
-            "running": live_jobs(project), "single": single, "n_places": len(places), "judge": the_lab.judge,
+            "running": running, "so_far": so_far, "live": True, "single": single, "n_places": len(places), "judge": the_lab.judge,
             "manager": the_lab.manager,
         },
     )  # fmt: skip
@@ -337,62 +365,3 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
     return render(
         request, "criteria/settings.html", {**context(project, "settings", ("Models and cap", "")), "form": form, "account": account}
     )  # fmt: skip
-
-
-# --- Releases -------------------------------------------------------------------------------------------------
-@login_required
-@require_http_methods(["GET", "POST"])
-def releases(request: HttpRequest, slug: str) -> HttpResponse:
-    """What was released, and releasing the set of criteria in force."""
-    project = project_for(request, slug)
-    if request.method == "POST":
-        try:
-            made = rounds.release_set(project, note=posted.text(request, "note"), actor=request.user)
-        except (lab.BadCriterion, material.NoMaterial) as error:
-            messages.error(request, str(error))
-        else:
-            messages.success(request, f"Release {made.number} is in use.")
-        return redirect("criteria:releases", slug)
-    rows = list(
-        CriteriaRelease.objects.filter(project=project)
-        .select_related("lab_set__back_to")
-        .order_by("-number")[:100]
-    )
-    known = set(ReleasedSet.objects.filter(release__in=rows).values_list("release_id", flat=True))
-    return render(
-        request, "criteria/releases.html",
-        {**context(project, "releases", ("Releases", "")), "rows": rows, "known": known, "n_live": len(cards.board(project))},
-    )  # fmt: skip
-
-
-@login_required
-@require_POST
-def roll_back(request: HttpRequest, slug: str, number: int) -> HttpResponse:
-    """Use an older release again, as a new number."""
-    project = project_for(request, slug)
-    to = get_object_or_404(CriteriaRelease, project=project, number=number)
-    try:
-        made = released.roll_back(project=project, to=to, actor=request.user)
-    except lab.BadCriterion as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, f"Release {made.number} is in use: the words of release {number}.")
-    return redirect("criteria:releases", slug)
-
-
-@login_required
-@require_GET
-def export(request: HttpRequest, slug: str, number: int, form: str) -> HttpResponse:
-    """A release in another tool's form."""
-    project = project_for(request, slug)
-    release = get_object_or_404(CriteriaRelease, project=project, number=number, lab_set__isnull=False)
-    if form == "assertions":
-        body, kind, ending = exports.assertions(project), "text/x-python; charset=utf-8", "py"
-    elif form in exports.FORMATS:
-        rows = exports.prometheus(release) if form == "prometheus" else exports.critiq(release)
-        body, kind, ending = json.dumps(rows, ensure_ascii=False, indent=2), "application/json", "json"
-    else:
-        raise Http404("No such format.")
-    response = HttpResponse(body, content_type=kind)
-    response["Content-Disposition"] = f'attachment; filename="{slug}-criteria-{number}-{form}.{ending}"'
-    return response

@@ -11,8 +11,6 @@ from django.db.models.functions import Length
 from django.utils import timezone
 
 from annotations.items.models import Item, Response
-from annotations.lm import claims
-from annotations.lm.models import Reply
 from annotations.projects.models import Project
 
 from . import drift, judging, lab, material, pairs
@@ -74,9 +72,7 @@ def rerun_panel(
 
 def _ask_again(grader, the_lab, panel, owner, report) -> dict[int, int]:
     """Fresh verdicts of the same questions: the stored replies leave the cache, the stored verdicts stay."""
-    plan = judging.plan_of(grader, the_lab)
-    keys = [c.key for w in judging.works(grader, plan, judging.pair_material(panel)) for c in w.calls]
-    claims.retire(list(Reply.objects.filter(project=the_lab.project, key__in=keys, retired_at__isnull=True)))
+    judging.retire_replies(grader, the_lab, judging.pair_material(panel))
     found: dict[int, int] = {}
     judging.ask(grader, the_lab, judging.pair_material(panel), owner=owner, report=report,
                 keep=lambda row: found.__setitem__(row.item_id, row.value))  # fmt: skip
