@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .agreement import agrees_with_rest
-from .patterns import of_comparisons
+from .patterns import dense, of_comparisons
 from .subset import Ballots, choose
 from .votes import HUMAN, Votes
 
@@ -40,13 +40,14 @@ def select(
         for c in found.chosen.tolist()
     ]
     counts = [np.bincount(ballots.group[each], minlength=len(size)) for each in (found.chosen, found.free)]
+    mean = np.bincount(ballots.group, score, len(size)) / np.maximum(size, 1)
     groups = [
         {
             "name": ballots.groups[g] or NOT_KNOWN,
             "candidates": int(size[g]),
             "chosen": int(counts[0][g]),
             "unbounded": int(counts[1][g]),
-            "score": float(score[ballots.group == g].mean()),
+            "score": float(mean[g]),
         }
         for g in np.flatnonzero(size).tolist()
     ]
@@ -68,7 +69,7 @@ def _ballots(votes: Votes, of: str, group: str):
         raise ValueError(f"group={group!r}: items go by source or batch, responses also by model")
     make = _of_responses if of == "responses" else _of_items
     voter, key, points, words = make(votes)
-    found, candidate = np.unique(key, return_inverse=True)
+    found, candidate = dense(key)
     item, response = (found // 8).astype(np.int64), found % 8
     if group == "model":
         code = votes.items.model[votes.responses(item, response)] if len(item) else np.zeros(0, dtype=int)

@@ -67,17 +67,21 @@ def of_scores(votes: Votes, attribute: int) -> Labels:
 
 def _units(item: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Dense codes of (item, part < 64), and the item of each code."""
-    key = item.astype(np.int64) * 64 + part
-    top = int(key.max(initial=-1)) + 1
-    if top <= 64 * 4 * max(len(key), 1024):  # a table of flags is ten times faster than sorting
-        there = np.zeros(top, dtype=bool)
-        there[key] = True
-        found = np.flatnonzero(there)
-        codes = np.zeros(top, dtype=np.int32)
-        codes[found] = np.arange(len(found), dtype=np.int32)
-        return codes[key], (found // 64).astype(np.int32)
-    found, unit = np.unique(key, return_inverse=True)
+    found, unit = dense(item.astype(np.int64) * 64 + part)
     return unit, (found // 64).astype(np.int32)
+
+
+def dense(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(the distinct keys in order, each key's place among them) of int64[n] >= 0, as `np.unique` with its inverse."""
+    top = int(key.max(initial=-1)) + 1
+    if top > 256 * max(len(key), 1024):
+        return np.unique(key, return_inverse=True)
+    there = np.zeros(top, dtype=bool)  # a table of flags is ten times faster than sorting
+    there[key] = True
+    found = np.flatnonzero(there)
+    codes = np.zeros(top, dtype=np.int32)
+    codes[found] = np.arange(len(found), dtype=np.int32)
+    return found, codes[key]
 
 
 @dataclass(frozen=True)

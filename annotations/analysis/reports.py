@@ -7,6 +7,7 @@ read: an erased or renamed person's name leaves every report at once.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -183,18 +184,22 @@ def _annotators(project: Project, votes: Votes) -> dict:
 def select(project: Project, *, actor=None, **choice) -> tuple[dict | None, Job | None]:
     """(`ballots.select` with the items' own names beside their ids, None), or (None, the job that reads a large project's votes).
 
-    Raises `subset.Impossible`.
+    Kept per data version and choice. Raises `subset.Impossible`.
     """
-    if stored.n_judged(project) > LARGE and not stored.has(project):
-        return None, find(project, "agreement", actor=actor).job
-    found = ballots.select(stored.votes_of(project), **choice)
+    key = f"{_key(project, 'selection')}:{sorted(choice.items())}"
+    key = hashlib.sha256(f"{key}:{stored.version_of(project)}".encode()).hexdigest()
+    found = cache.get(key)
+    if found is None:
+        if stored.n_judged(project) > LARGE and not stored.has(project):
+            return None, find(project, "agreement", actor=actor).job
+        found = ballots.select(stored.votes_of(project), **choice)
+        cache.set(key, found, KEEP_SECONDS)
     ids = [int(row["item"]) for row in found["chosen"]]
     names = {}
     for start in range(0, len(ids), 500):
         names |= Item.objects.only("pk", "external_id").in_bulk(ids[start : start + 500])
-    for row in found["chosen"]:
-        row["id"], row["item"] = row["item"], str(names[int(row["item"])])
-    return found, None
+    chosen = [row | {"id": row["item"], "item": str(names[int(row["item"])])} for row in found["chosen"]]
+    return found | {"chosen": chosen}, None
 
 
 def _named(rows: list[dict]) -> list[dict]:

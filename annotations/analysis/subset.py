@@ -45,6 +45,15 @@ class Ballots:
         """The candidates by `score`, the best first; of equals the one that came first."""
         return np.argsort(-self.score, kind="stable")
 
+    @cached_property
+    def mean_points(self) -> tuple[sparse.csr_matrix, sparse.csc_matrix]:
+        """Each voter's mean points for each candidate, [voters, n_candidates], by voter and by candidate."""
+        shape = (int(self.voter.max(initial=-1)) + 1, self.n_candidates)
+        where = (self.voter, self.candidate)
+        found = sparse.csr_matrix((self.points, where), shape=shape)
+        found.data /= sparse.csr_matrix((np.ones(len(self.points)), where), shape=shape).data
+        return found, found.tocsc()
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -87,8 +96,12 @@ def _borda(ballots: Ballots, k: int, at_least: dict[int, int]) -> tuple[np.ndarr
     score = ballots.score
     ranked = ballots.ranked
     taken = np.zeros(len(score), dtype=bool)
-    for group, least in at_least.items():
-        taken[ranked[ballots.group[ranked] == group][:least]] = True
+    if at_least:
+        by_group = ranked[np.argsort(ballots.group[ranked], kind="stable")]
+        ends = np.cumsum(np.bincount(ballots.group, minlength=max(at_least) + 1))
+        for group, least in at_least.items():
+            start = ends[group - 1] if group else 0
+            taken[by_group[start : start + least]] = True
     rest = ranked[~taken[ranked]][: k - int(taken.sum())]
     taken[rest] = True
     chosen = ranked[taken[ranked]]
@@ -97,19 +110,17 @@ def _borda(ballots: Ballots, k: int, at_least: dict[int, int]) -> tuple[np.ndarr
 
 def _coverage(ballots: Ballots, k: int, at_least: dict[int, int]) -> tuple[np.ndarray, float]:
     """Greedy by what a candidate adds to the voters' best; places that bounds still need are kept free for their groups."""
-    n_voters = int(ballots.voter.max(initial=-1)) + 1
-    shape = (n_voters, ballots.n_candidates)
-    where = (ballots.voter, ballots.candidate)
-    by_voter = sparse.csr_matrix((ballots.points, where), shape=shape)
-    by_voter.data /= sparse.csr_matrix((np.ones(len(ballots.points)), where), shape=shape).data
-    by_candidate = by_voter.tocsc()
+    by_voter, by_candidate = ballots.mean_points
+    n_voters = by_voter.shape[0]
     best, taken = np.zeros(n_voters), np.zeros(ballots.n_candidates, dtype=bool)
     score, owed, chosen = ballots.score, dict(at_least), []
     gain = np.bincount(by_voter.indices, by_voter.data, ballots.n_candidates)
     for place in range(k):
         allowed = ~taken
         if sum(owed.values()) >= k - place:
-            allowed &= np.isin(ballots.group, [group for group, least in owed.items() if least])
+            waiting = np.zeros(len(ballots.groups), dtype=bool)
+            waiting[[group for group, least in owed.items() if least]] = True
+            allowed &= waiting[ballots.group]
         pick = int(np.where(allowed, gain + 1e-9 * score, -np.inf).argmax())
         taken[pick] = True
         chosen.append(pick)
