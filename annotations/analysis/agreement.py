@@ -219,8 +219,8 @@ def pairs_of_annotators(votes: Votes, labels: Labels, *, most: int = MOST_PAIRS)
                     "first": votes.annotators[busiest[a]],
                     "second": votes.annotators[busiest[b]],
                     "percent": means.wilson(int(np.trace(table)), n),
-                    "kappa": float(kappa) if np.isfinite(kappa) else None,
-                    "quadratic_kappa": float(weighted) if np.isfinite(weighted) else None,
+                    "kappa": float(kappa) if n > 1 and np.isfinite(kappa) else None,
+                    "quadratic_kappa": float(weighted) if n > 1 and np.isfinite(weighted) else None,
                     "n": n,
                 }
             )

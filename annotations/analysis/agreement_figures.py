@@ -15,6 +15,8 @@ from .figures import (
     Section,
     Table,
     choose,
+    counted,
+    intervals,
     label_of,
     plot_rows,
     say,
@@ -48,7 +50,7 @@ def agreement_page(report: dict, chosen: int = 0) -> Page:
     sections.append(
         Section(
             "How often two votes on the same item agree",
-            interval_plot(plot_rows(shares), title="Share of agreeing votes", value_label="Share of agreeing votes",
+            intervals(plot_rows(shares), title="Share of agreeing votes", value_label="Share of agreeing votes",
                           percent=True),
             coefficient_table(mine, models),
             clusters_text(mine),
@@ -85,7 +87,7 @@ def _agreement_lede(rows: list[dict], main: str) -> str:
         if alpha
         else f"beyond chance it is undefined, because {row['undefined'][main]}"
     )
-    return f"{who} agree on {say(share, True)} of {share['n']:,} items; {beyond}."
+    return f"{who} agree on {say(share, True)} of {counted(share['n'], 'item')}; {beyond}."
 
 
 def clusters_text(rows: list[dict]) -> str:
@@ -96,7 +98,7 @@ def clusters_text(rows: list[dict]) -> str:
         return "95 % intervals over items and people, whose votes belong together."
     if people is not None and people["percent"] is not None:
         return (
-            f"95 % intervals over items. Only {people['n_annotators']} people judged, so the figures speak of these "
+            f"95 % intervals over items. Only {counted(people['n_annotators'], 'person', 'people')} judged, so the figures speak of these "
             "people and not of people like them."
         )
     return "95 % intervals over items."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from app.web.plots import interval_plot
-
 from .figures import (
     KIND,
     KIND_WORDS,
@@ -12,6 +10,8 @@ from .figures import (
     Section,
     Table,
     choose,
+    counted,
+    intervals,
     number,
     plot_rows,
 )
@@ -43,15 +43,17 @@ def annotators_page(report: dict, chosen: int = 0) -> Page:
         "judged too.",
         frozenset({"As most others say", "Right (Dawid–Skene)", "Competence (MACE)", "Care", "Ties", "Left", "Gold", "Repeats"}),
     )  # fmt: skip
-    plot = interval_plot(
+    plot = intervals(
         drawn, title="As most others say", value_label="Share of votes that equal the most frequent of the others'",
         percent=True,
     )  # fmt: skip
     n_models = sum(p["kind"] == "lm" for p in people)
     n_people = sum(p["kind"] == "human" for p in people)
     lede = (
-        f"{n_people:,} {'person' if n_people == 1 else 'people'}"
-        + (f" and {n_models} models" if n_models else "")
+        " and ".join(
+            [counted(n_people, "person", "people")] * (n_people > 0)
+            + [counted(n_models, "model")] * (n_models > 0)
+        )
         + " judged this."
     )
     passing = [p["name"] for p in people if (p.get("alt") or {}).get("passes")]

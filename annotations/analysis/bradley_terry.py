@@ -79,7 +79,7 @@ class Fit:
 
     theta: np.ndarray
     eta: float
-    """Tie parameter: ln ν (davidson) or ln κ (rao_kupper); 0 for half."""
+    """Tie parameter: ln ν (davidson) or ln κ (rao_kupper); 0 for half, and where there are no ties or nothing else."""
     information: np.ndarray
     """Observed information of (theta, eta), float64[M + 1, M + 1]; its eta row is 0 for half."""
     rated: np.ndarray
@@ -89,6 +89,7 @@ class Fit:
     steps: int
     counts: Counts
     ties: str
+    """The model fitted: `half` where the one asked for has nothing to learn its parameter from."""
 
 
 def fit(counts: Counts, *, ties: str = "half", start: tuple[np.ndarray, float] | None = None) -> Fit:
@@ -100,8 +101,10 @@ def fit(counts: Counts, *, ties: str = "half", start: tuple[np.ndarray, float] |
     rated, reasons = rateable(counts)
     inside = rated[counts.first] & rated[counts.second]
     a, b, n = counts.first[inside], counts.second[inside], counts.n[inside]
+    if not 0 < n[:, TIE].sum() < n.sum():
+        ties = "half"  # without ties the models are plain Bradley-Terry; of ties alone their parameter has no maximum
     model = MODELS[ties]
-    has_eta = ties != "half" and n[:, TIE].sum() > 0
+    has_eta = ties != "half"
     theta = np.zeros(m) if start is None else np.nan_to_num(start[0])
     theta = np.where(rated, theta, 0.0)
     eta = start[1] if start is not None and has_eta else _first_eta(n, ties) if has_eta else 0.0

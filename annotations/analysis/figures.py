@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.web.plots import Plot, Row
+from app.web.plots import Plot, Row, interval_plot
 
 GROUPS = {"human": "People", "lm": "Models", "human-lm": "People with models"}
 MOST_ROWS = 25
@@ -118,6 +118,11 @@ def number(value: float, percent: bool = False, unit: bool = True) -> str:
     return words.replace("-", "−")
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number with its noun: 1 item, 2 items."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def label_of(row: dict, *keys: str) -> str:
     return " · ".join(str(row[key]) for key in keys if row.get(key))
 
@@ -131,6 +136,11 @@ def plot_rows(pairs: list[tuple[str, dict | None, str]]) -> list[Row]:
     return [
         Row(label, e["value"], e["lo"], e["hi"], e["n"], kind) for label, e, kind in pairs if e is not None
     ]
+
+
+def intervals(rows: list[Row], **words) -> Plot | None:
+    """A plot of the first rows; None without any, so that no empty frame stands on a page."""
+    return interval_plot(rows[: 2 * MOST_ROWS], **words) if rows else None
 
 
 KIND = {"human": "human", "lm": "lm", "human-lm": "accent", "reward_model": "model", "baseline": "baseline"}

@@ -11,7 +11,7 @@ from scipy import stats
 
 from annotations.judging.intervals import wilson
 
-FEW = 2
+NOTHING = 1e-16  # a variance that is none
 
 
 def mean(
@@ -22,7 +22,8 @@ def mean(
     weights: np.ndarray | None = None,
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> dict | None:
-    """The (weighted) mean of float[n] as an estimate; None without values, no bounds with a single cluster.
+    """The (weighted) mean of float[n] as an estimate; None without values, no bounds with a single cluster or where all
+    values are alike and no shares.
 
     `item`, `annotator`: codes of the clusters; a kind left out is not clustered over. n counts values.
     """
@@ -36,14 +37,14 @@ def mean(
         return None
     value = float((w * values).sum() / total)
     found = {"value": value, "lo": None, "hi": None, "n": n}
-    # Shares that are exactly 0 or 1 have no spread to learn from: Wilson's interval over the smaller cluster count.
-    if bounds == (0.0, 1.0) and value in (0.0, 1.0):
-        clusters = [len(np.unique(codes)) for codes in (item, annotator) if codes is not None]
-        share = wilson(round(value * min(clusters, default=n)), min(clusters, default=n))
-        return {**found, "lo": share["lo"], "hi": share["hi"]} if share else found
     error = w * (values - value) / total
     variance, df = cluster_variance(error, item=item, annotator=annotator)
-    if df < 1:
+    if variance <= NOTHING and bounds == (0.0, 1.0) and (df >= 1 or value in (0.0, 1.0)):
+        # Shares without any spread to learn from: Wilson's interval over the smaller cluster count.
+        clusters = [len(np.unique(codes)) for codes in (item, annotator) if codes is not None]
+        share = wilson(value * min(clusters, default=n), min(clusters, default=n))
+        return {**found, "lo": share["lo"], "hi": share["hi"]} if share else found
+    if df < 1 or variance <= NOTHING:
         return found
     half = float(stats.t.ppf(0.975, df)) * variance**0.5
     return {**found, "lo": max(bounds[0], value - half), "hi": min(bounds[1], value + half)}
@@ -108,7 +109,7 @@ def difference(
     error = np.where(later, (values - means_of[1]) / n_later, -(values - means_of[0]) / n_before)
     found = {"value": means_of[1] - means_of[0], "lo": None, "hi": None, "n": len(values)}
     variance, df = cluster_variance(error, item=item, annotator=annotator)
-    if df < 1:
+    if df < 1 or variance <= NOTHING:
         return found
     half = float(stats.t.ppf(0.975, df)) * variance**0.5
     return {**found, "lo": found["value"] - half, "hi": found["value"] + half}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.web.plots import Row, bar_plot, interval_plot
+from app.web.plots import Row, bar_plot
 
 from . import designs
 from .figures import (
@@ -12,6 +12,8 @@ from .figures import (
     Section,
     Table,
     choose,
+    counted,
+    intervals,
     label_of,
     plot_rows,
 )
@@ -29,14 +31,14 @@ def rankings_page(report: dict, chosen: int = 0) -> Page:
     kind = KIND[row["kind"]]
     styled = {p["name"]: p for p in row["style"]["players"]} if row.get("style") else {}
     players = row["players"]
-    plot = interval_plot(
-        plot_rows([(p["name"], p["elo"], kind) for p in players])[: 2 * MOST_ROWS],
+    plot = intervals(
+        plot_rows([(p["name"], p["elo"], kind) for p in players]),
         title="Ratings", value_label="Elo scale, mean 1,000", reference=1000.0,
     )  # fmt: skip
     table = Table(
         "ratings", "Ratings",
         ["Model", "Rank", "Rating", "Elo", "Rating with form held equal", "Elo game by game", "Glicko-2", "Wins",
-         "Ties", "Votes", "No rating because"],
+         "Ties", "Votes", "Not known because"],
         [
             [p["name"], ranks(p), p["rating"], p["elo"], (styled.get(p["name"]) or {}).get("rating"),
              p["sequential_elo"], f"{p['glicko']['rating']:.0f}\u00a0±\u00a0{2 * p['glicko']['deviation']:.0f}",
@@ -55,8 +57,8 @@ def rankings_page(report: dict, chosen: int = 0) -> Page:
         "moment: one may look after each vote and stop when they are narrow enough.",
         frozenset({"Win rate", "However often one looks"}),
     )  # fmt: skip
-    plot = interval_plot(
-        plot_rows([(w["name"], w["rate"], kind) for w in wins])[: 2 * MOST_ROWS],
+    plot = intervals(
+        plot_rows([(w["name"], w["rate"], kind) for w in wins]),
         title="Win rates", value_label="Share of comparisons won, ties as half", percent=True, reference=0.5,
     )  # fmt: skip
     sections.append(Section("Win rates", plot, table, clusters_of(row["clusters"]), "wins"))
@@ -71,10 +73,10 @@ def rankings_page(report: dict, chosen: int = 0) -> Page:
         sections.append(
             Section(
                 "What form pays by itself",
-                interval_plot(drawn, title="Effect of form", reference=0.0,
+                intervals(drawn, title="Effect of form", reference=0.0,
                               value_label="Log-odds per standard deviation more than the other response"),
                 table,
-                "Right of zero: this judge prefers more of it, whatever the model.",
+                "Right of zero: this judge prefers more of it, whatever the model." if drawn else "",
                 "style",
             )
         )  # fmt: skip
@@ -128,7 +130,13 @@ def _cheaper(row: dict, models: list[dict]) -> list[Section]:
             value_label=f"Share kept of the {significant} differences that all votes of people show",
         )  # fmt: skip
     turned = [f"{t['judges']} ({t['reversed']})" for t in told if t["reversed"]]
-    words = f"Reversed by {', '.join(turned)}." if turned else "None of these reverses a difference."
+    words = (
+        f"Reversed by {', '.join(turned)}."
+        if turned
+        else "None of these reverses a difference."
+        if significant
+        else "People's votes show no significant difference yet, so there is none to keep."
+    )
     return [Section("Does cheaper judging keep the significant differences?", plot, table, words, "kept")]
 
 
@@ -144,7 +152,7 @@ def _designs(row: dict) -> list[Section]:
         "Simulated 20 times from the ratings on this page, each design with as many comparisons as were judged (20,000 at most). A "
         "bracket asks one comparison less per prompt than there are models; manage.py tournament makes the rounds.",
     )  # fmt: skip
-    plot = interval_plot(
+    plot = intervals(
         plot_rows([(designs.NAMES[d["design"]], d["error"], "accent") for d in found]),
         title="Error by design", value_label="Root mean square error of the ratings, log-odds",
     )  # fmt: skip
@@ -175,11 +183,13 @@ def _ranking_lede(row: dict) -> str:
     rated = [p for p in row["players"] if p["rating"]]
     judges = "people" if row["kind"] == "human" else row["judges"]
     if not rated:
-        return f"No model can be rated from {row['n']:,} votes of {judges}: no two have beaten each other."
+        return f"No model can be rated from {counted(row['n'], 'vote')} of {judges}: no two have beaten each other."
     best = [p["name"] for p in rated if p["rank_lo"] == 1]
     if len(best) == 1:
-        return f"{best[0]} is best by {judges}, surely; {row['n']:,} votes on {len(rated)} models."
+        return f"{best[0]} is best by {judges}, surely; {counted(row['n'], 'vote')} on {len(rated)} models."
+    level = len(rated) > 1 and rated[0]["rating"]["value"] - rated[1]["rating"]["value"] < 1e-9
+    leads = "" if level else f", {best[0]} leads"
     return (
-        f"{len(best)} of {len(rated)} models may be the best by {judges}, {best[0]} leads; {row['n']:,} votes do not "
+        f"{len(best)} of {len(rated)} models may be the best by {judges}{leads}; {counted(row['n'], 'vote')} do not "
         "tell them apart."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from . import active, bradley_terry, designs, ranks, resampled, sequential_ratings, styled, win_rates
 from .majority import majority
@@ -11,6 +10,7 @@ from .votes import HUMAN, LM, Columns, Votes
 
 ELO_PER_LOGIT = 400 / np.log(10)
 ELO_MEAN = 1000.0
+ONE_ITEM = "all its votes are on one item, so its rating has no bounds"
 
 
 def results(
@@ -76,7 +76,7 @@ def of_judges(
             code = votes.models.index(player["name"])
             known = player["rating"] is not None
             player["bootstrap"] = {"lo": float(low[code]), "hi": float(high[code])} if known else None
-    row["tie_parameter"] = None if ties == "half" else float(np.exp(fitted.eta))
+    row["tie_parameter"] = None if fitted.ties == "half" else float(np.exp(fitted.eta))
     if votes.styles is not None and not per_item:
         row["style"] = _styled(votes, game, m, over_people, seed)
     row["win_rates"] = win_rates.rates(
@@ -125,13 +125,13 @@ def schemes(game: Columns, m: int, told: np.ndarray, over_people: bool, seed: in
 
 
 def compare_designs(counts: bradley_terry.Counts, n: int, seed: int) -> list[dict]:
-    """`designs.compare` with these votes' own ratings as the truth and as many comparisons; nothing for fewer than three models."""
+    """`designs.compare` with these votes' own ratings as the truth and as many comparisons; nothing for fewer than three models or ties alone."""
     fitted = bradley_terry.fit(counts, ties="davidson")
     theta = fitted.theta[np.isfinite(fitted.theta)]
-    if len(theta) < 3:
+    tied = counts.n[:, bradley_terry.TIE].sum()
+    if len(theta) < 3 or tied == counts.total:
         return []
-    tied = counts.n[:, bradley_terry.TIE].sum() > 0
-    return designs.compare(theta, fitted.eta if tied else -np.inf, n, seed=seed)
+    return designs.compare(theta, fitted.eta if tied > 0 else -np.inf, n, seed=seed)
 
 
 def games(votes: Votes, chosen: np.ndarray, *, per_item: bool = False) -> Columns:
@@ -167,10 +167,9 @@ def games(votes: Votes, chosen: np.ndarray, *, per_item: bool = False) -> Column
 def _players(names, theta, spread, counts, reasons, seed) -> dict:
     n = ranks.of_counts(counts)
     played = np.flatnonzero(n > 0)
-    among = ranks.Spread(spread.covariance[np.ix_(played, played)], spread.df, spread.clusters)
+    among = spread.among(played)
     low, high = np.zeros(len(n), dtype=int), np.zeros(len(n), dtype=int)
     low[played], high[played] = ranks.rank_sets(theta[played], among, seed=seed)
-    quantile = float(stats.t.ppf(0.975, spread.df))
     wins = np.bincount(counts.first, counts.n[:, 0], len(names)) + np.bincount(
         counts.second, counts.n[:, 1], len(names)
     )
@@ -179,14 +178,18 @@ def _players(names, theta, spread, counts, reasons, seed) -> dict:
     )
     players = []
     for code in played:
-        value, half = float(theta[code]), quantile * float(spread.errors[code])
+        value, half = float(theta[code]), spread.half(code)
         rating = elo = None
+        why = reasons.get(int(code), "")
         if np.isfinite(value):
-            rating = {"value": value, "lo": value - half, "hi": value + half, "n": int(n[code])}
-            elo = {
-                **{key: ELO_MEAN + ELO_PER_LOGIT * rating[key] for key in ("value", "lo", "hi")},
-                "n": int(n[code]),
+            bounds = (None, None) if half is None else (value - half, value + half)
+            rating = {"value": value, "lo": bounds[0], "hi": bounds[1], "n": int(n[code])}
+            elo = rating | {
+                key: ELO_MEAN + ELO_PER_LOGIT * rating[key]
+                for key in ("value", "lo", "hi")
+                if rating[key] is not None
             }
+            why = ONE_ITEM if half is None else why
         players.append(
             {
                 "name": names[code],
@@ -197,7 +200,7 @@ def _players(names, theta, spread, counts, reasons, seed) -> dict:
                 "wins": round(wins[code]),
                 "ties": round(tied[code]),
                 "n": int(n[code]),
-                "undefined": reasons.get(int(code), ""),
+                "undefined": why,
             }
         )
     players.sort(key=lambda p: (p["rating"] is None, -(p["rating"] or {"value": 0})["value"], p["name"]))

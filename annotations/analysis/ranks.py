@@ -7,7 +7,8 @@ not called the best.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse, stats
@@ -17,19 +18,68 @@ from .bradley_terry import Counts, Fit, bread, scores
 DRAWS = 4000
 MANY = 250  # players beyond which the simultaneous quantile is Šidák's bound instead of a simulation
 FEW_PEOPLE = 8
+NOTHING = 1e-12  # a variance that is none
 
 
 @dataclass(frozen=True)
 class Spread:
-    """covariance float64[M, M] of the ratings; df: clusters less one; clusters: what they were."""
+    """covariance float64[M, M] of the ratings; df: clusters less one; clusters: what they were; unknown bool[M]: players
+    whose votes are all on one item, which says nothing of how others would have gone."""  # fmt: skip
 
     covariance: np.ndarray
     df: int
     clusters: str
+    unknown: np.ndarray
 
     @property
     def errors(self) -> np.ndarray:
         return np.sqrt(np.clip(np.diag(self.covariance), 0, None))
+
+    def half(self, code: int) -> float | None:
+        """Half the width of a player's 95 % interval; None where the spread is unknown."""
+        if self.unknown[code]:
+            return None
+        return float(stats.t.ppf(0.975, self.df) * self.errors[code])
+
+    def among(self, players: np.ndarray) -> Spread:
+        """Of these players alone."""
+        covariance = self.covariance[np.ix_(players, players)]
+        return Spread(covariance, self.df, self.clusters, self.unknown[players])
+
+
+def widened(
+    spread: Spread,
+    first: np.ndarray,
+    second: np.ndarray,
+    item: np.ndarray,
+    alone: Callable[[np.ndarray], np.ndarray],
+    by_item: np.ndarray | None = None,
+) -> Spread:
+    """The spread where two-way clusters say least: never below that over items, `by_item` float64[M], and where the votes
+    leave none at all (all tied, every item split alike) `alone(items)`: the variance of one independent vote per item, from
+    the number of items of each player."""  # fmt: skip
+    m = len(spread.covariance)
+    more = np.zeros(m) if by_item is None else np.clip(by_item - np.diag(spread.covariance), 0, None)
+    unknown = on_one(first, second, item, m)
+    none = ~unknown & (np.diag(spread.covariance) + more <= NOTHING)
+    if none.any():
+        pairs = np.unique(
+            np.concatenate([first, second]).astype(np.int64)
+            + m * np.concatenate([item, item]).astype(np.int64)
+        )
+        items = np.bincount(pairs % m, minlength=m)
+        more[none] = alone(np.maximum(items, 1))[none]
+    return replace(spread, covariance=spread.covariance + np.diag(more), unknown=unknown)
+
+
+def on_one(first: np.ndarray, second: np.ndarray, item: np.ndarray, m: int) -> np.ndarray:
+    """Which players have all their votes on one item, or none at all, bool[M]."""
+    last = np.zeros(m, dtype=item.dtype)
+    last[first], last[second] = item, item
+    several = np.zeros(m, dtype=bool)
+    for player in (first, second):
+        several[player[item != last[player]]] = True
+    return ~several
 
 
 def clustered(
@@ -50,7 +100,7 @@ def clustered(
     vote = _vote_scores(fitted, first, second, verdict)
     parts = [_meat(vote, first, second, item, m)]
     groups = [int((np.bincount(item) > 0).sum())]
-    clusters = "items"
+    clusters, by_item = "items", None
     if annotator is not None:
         parts.append(_meat(vote, first, second, annotator, m))
         groups.append(int((np.bincount(annotator) > 0).sum()))
@@ -64,7 +114,13 @@ def clustered(
     covariance = (inverse @ meat @ inverse)[:m, :m]
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
     covariance = (vectors * np.clip(values, 0, None)) @ vectors.T
-    return Spread(covariance, max(1, min(groups) - 1), clusters)
+    if annotator is not None:
+        by_item = np.diag(inverse @ parts[0] @ inverse)[:m] * groups[0] / max(groups[0] - 1, 1)
+    votes = of_counts(fitted.counts)
+    return widened(
+        Spread(covariance, max(1, min(groups) - 1), clusters, np.zeros(m, dtype=bool)),
+        first, second, item, lambda items: np.diag(inverse)[:m] * votes / items, by_item,
+    )  # fmt: skip
 
 
 def _vote_scores(fitted: Fit, first, second, verdict) -> tuple[np.ndarray, np.ndarray]:
@@ -132,9 +188,9 @@ def _difference_errors(covariance: np.ndarray) -> np.ndarray:
 
 
 def rank_sets(theta: np.ndarray, spread: Spread, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(lowest, highest rank) int[M] of each player, all right at once with 95 %; players without a rating may be
-    anywhere."""
-    rated = np.isfinite(theta)
+    """(lowest, highest rank) int[M] of each player, all right at once with 95 %; players without a rating or bounds may
+    be anywhere."""  # fmt: skip
+    rated = np.isfinite(theta) & ~spread.unknown
     m, k = len(theta), int(rated.sum())
     low, high = np.ones(m, dtype=int), np.full(m, m, dtype=int)
     if k:
@@ -150,7 +206,7 @@ def rank_sets(theta: np.ndarray, spread: Spread, *, seed: int = 0) -> tuple[np.n
 
 def significant(theta: np.ndarray, spread: Spread, *, seed: int = 0) -> np.ndarray:
     """int8[M, M]: 1 where the row is surely better than the column, -1 surely worse, 0 not told apart."""
-    rated = np.isfinite(theta)
+    rated = np.isfinite(theta) & ~spread.unknown
     found = np.zeros((len(theta), len(theta)), dtype=np.int8)
     if rated.sum() >= 2:
         c = critical(spread, rated, seed=seed)

@@ -161,9 +161,9 @@ def _with_intervals(
     estimates, undefined = {}, {}
     for name in names:
         value = float(point[name])
-        if not np.isfinite(value):
+        if not np.isfinite(value) or (n_units < 2 and name != "percent"):
             estimates[name] = None
-            undefined[name] = _why(name)
+            undefined[name] = _why(name, n_units)
             continue
         estimates[name] = _estimate(name, value, variance[name], df, n_units, point)
     return Reliability(
@@ -218,12 +218,12 @@ def _chance(percent: float, alpha: float) -> float:
     return 0.5 if percent >= 1 or not np.isfinite(alpha) or alpha >= 1 else (percent - alpha) / (1 - alpha)
 
 
-def _why(name: str) -> str:
-    return (
-        "all votes are the same, so there is nothing to tell chance from"
-        if name != "percent"
-        else "no item was judged by two of them"
-    )
+def _why(name: str, n_units: int) -> str:
+    if name == "percent":
+        return "no item was judged by two of them"
+    if n_units < 2:
+        return "only one item was judged by two of them, so there is nothing to tell chance from"
+    return "all votes are the same, so there is nothing to tell chance from"
 
 
 def _nothing(names: tuple[str, ...], reason: str, n_votes: int, n_annotators: int) -> Reliability:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse, stats
 
 from .bradley_terry import count, rateable
-from .ranks import Spread
+from .ranks import NOTHING, Spread, widened
 from .style import BOLD, HEADINGS, LIST_ITEMS, NAMES, WORDS
 
 COVARIATES = (WORDS, HEADINGS, LIST_ITEMS, BOLD)
@@ -100,13 +100,16 @@ def fit(
     covariance, df, clusters = _sandwich(inverse, score, item, annotator)
     theta = np.where(rated, theta - theta[rated].mean() if k else theta, np.nan)
     centre = np.eye(m) - np.outer(np.ones(m), rated / max(k, 1))
-    spread = Spread(centre @ covariance[:m, :m] @ centre.T, df, clusters)
+    alone = np.diag(centre @ inverse[:m, :m] @ centre.T) * np.bincount(np.r_[first, second], minlength=m)
+    spread = Spread(centre @ covariance[:m, :m] @ centre.T, df, clusters, np.zeros(m, dtype=bool))
+    spread = widened(spread, first, second, item, lambda items: alone / items)
     effects: dict[str, dict | None] = dict.fromkeys(names)
     quantile = float(stats.t.ppf(0.975, df))
     for column, which in enumerate(used):
-        half = quantile * float(np.sqrt(max(covariance[m + column, m + column], 0.0)))
-        value = float(beta[column])
-        effects[names[which]] = {"value": value, "lo": value - half, "hi": value + half, "n": len(y)}
+        variance, value = float(covariance[m + column, m + column]), float(beta[column])
+        half = quantile * variance**0.5 if variance > NOTHING else None
+        bounds = {"lo": None, "hi": None} if half is None else {"lo": value - half, "hi": value + half}
+        effects[names[which]] = {"value": value, **bounds, "n": len(y)}
     return Styled(theta, spread, effects, reasons)
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse
 
-from .ranks import Spread, rank_sets
+from .ranks import Spread, rank_sets, widened
 
 PRIOR = 25.0  # items: where the sequence is narrowest
 
@@ -37,20 +37,18 @@ def rates(
     won = np.bincount(first, score, m) + np.bincount(second, 1 - score, m)
     rate = np.divide(won, n, out=np.zeros(m), where=n > 0)
     spread = _spread(first, second, score, rate, n, item, annotator)
-    among = Spread(spread.covariance[np.ix_(played, played)], spread.df, spread.clusters)
-    low, high = rank_sets(rate[played], among, seed=seed)
-    quantile = float(stats.t.ppf(0.975, spread.df))
+    low, high = rank_sets(rate[played], spread.among(played), seed=seed)
     watched = _watched(first, second, score, item, m)
     rows = []
     for place, code in enumerate(played):
-        value, half = float(rate[code]), quantile * float(spread.errors[code])
+        value, half = float(rate[code]), spread.half(code)
         rows.append(
             {
                 "name": names[code],
                 "rate": {
                     "value": value,
-                    "lo": max(0.0, value - half),
-                    "hi": min(1.0, value + half),
+                    "lo": None if half is None else max(0.0, value - half),
+                    "hi": None if half is None else min(1.0, value + half),
                     "n": int(n[code]),
                 },
                 "anytime": watched[code],
@@ -80,7 +78,7 @@ def _spread(first, second, score, rate, n, item, annotator) -> Spread:
         return np.asarray((table.T @ table).todense()) * groups / max(groups - 1, 1), groups
 
     found, groups = meat(item)
-    clusters = "items"
+    by_item, clusters = np.diag(found), "items"
     if annotator is not None:
         other, people = meat(annotator)
         _, both = np.unique(
@@ -88,7 +86,16 @@ def _spread(first, second, score, rate, n, item, annotator) -> Spread:
         )
         found, groups, clusters = found + other - meat(both)[0], min(groups, people), "items and annotators"
     weights, vectors = np.linalg.eigh((found + found.T) / 2)
-    return Spread((vectors * np.clip(weights, 0, None)) @ vectors.T, max(1, groups - 1), clusters)
+    covariance = (vectors * np.clip(weights, 0, None)) @ vectors.T
+
+    def alone(
+        items: np.ndarray,
+    ) -> np.ndarray:  # of a share with two successes and two failures beside (Agresti & Coull)
+        share = (rate * items + 2) / (items + 4)
+        return share * (1 - share) / (items + 4)
+
+    spread = Spread(covariance, max(1, groups - 1), clusters, np.zeros(m, dtype=bool))
+    return widened(spread, first, second, item, alone, by_item)
 
 
 def _watched(first, second, score, item, m: int) -> list[dict | None]:

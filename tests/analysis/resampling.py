@@ -22,4 +22,4 @@ def independent(fitted: Fit) -> Spread:
     meat[:m, m] = meat[m, :m] = column
     meat[m, m] = (c.n * s_eta**2).sum()
     inverse = bread(fitted)
-    return Spread((inverse @ meat @ inverse)[:m, :m], max(1, int(c.total) - 1), "votes")
+    return Spread((inverse @ meat @ inverse)[:m, :m], max(1, int(c.total) - 1), "votes", ~fitted.rated)

@@ -92,6 +92,16 @@ def test_davidson_is_evalicas_newman_and_rao_kupper_is_the_optimisers():
     assert fitted.eta == pytest.approx(found.x[8], abs=2e-4)
 
 
+@pytest.mark.parametrize("ties", bt.TIES)
+def test_without_ties_and_of_ties_alone_every_model_is_bradley_terry(ties):
+    first, second, verdict = played(np.random.default_rng(2), np.array([0.5, 0, -0.5]), 300)
+    decided = bt.count(first, second, np.where(verdict == 0, 1, verdict), 3)
+    found = bt.fit(decided, ties=ties)
+    np.testing.assert_allclose(found.theta, bt.fit(decided).theta, atol=1e-9)
+    alone = bt.fit(bt.count(first, second, np.zeros_like(verdict), 3), ties=ties)
+    assert (found.ties, alone.ties, alone.theta.tolist()) == ("half", "half", [0, 0, 0])
+
+
 def test_players_without_a_maximum_say_why():
     #   0 and 1 beat each other; 2 beats both; 3 loses to both; 4 and 5 only met each other.
     rows = [(0, 1, -1), (0, 1, 1), (2, 0, -1), (2, 1, -1), (0, 3, -1), (1, 3, -1), (4, 5, -1)]
@@ -191,6 +201,8 @@ def test_sandwich_of_items_with_several_pairs_is_the_slow_sum():
                 total = vectors[codes == g].sum(axis=0)
                 meat += sign * factor * np.outer(total, total)
         slow = (inverse @ meat @ inverse)[:5, :5]
+        over_items = ranks.clustered(fitted, first, second, verdict, item=item).covariance
+        slow += np.diag(np.clip(np.diag(over_items - slow), 0, None))  # never below that over items
         fast = ranks.clustered(fitted, first, second, verdict, item=item, annotator=who).covariance
         np.testing.assert_allclose(fast, slow, atol=1e-10)
 
