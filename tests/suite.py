@@ -1,6 +1,6 @@
 """Run the suite in parts, and say plainly which part ran, which did not, and why.
 
-python tests/suite.py            the suite on SQLite, a smoke of PostgreSQL + Redis and of the browser
+python tests/suite.py            the suite on SQLite, a smoke of PostgreSQL + Redis, of the browser and of kill -9
 python tests/suite.py --all      everything on both databases, browser and fault tests
 --require-all                    a part that could not run is a failure (CI sets REQUIRE_ALL=1)
 
@@ -26,8 +26,8 @@ REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9")
 PASSED = ROOT / ".pytest_cache" / "passed.json"
 QUICK = {
     "sqlite": "not slow and not browser and not faults and not postgres and not redis",
-    "browser": "browser and not slow",
-    "faults": "faults and not slow",
+    "browser": "browser and smoke",
+    "faults": "faults and smoke",
 }
 WHOLE = {
     "sqlite": "not browser and not faults and not postgres and not redis",

@@ -31,6 +31,7 @@ def prompt_of(page) -> str:
     return page.inner_text("#prompt-body").strip()
 
 
+@pytest.mark.smoke
 def test_five_items_by_keyboard_only_are_stored_as_chosen(bob, make_item, open_page):
     for number in range(5):
         make_item(f"Prompt {number}", (f"one {number}", f"two {number}"))
@@ -132,6 +133,7 @@ def test_an_incomplete_answer_says_what_is_missing_beside_the_question(bob, make
     assert Judgment.objects.get().reason == "Half done."
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("failure", ["refused", "lost answer", "server error", "signed out"])
 def test_a_judgment_survives_a_broken_network_and_is_stored_once(bob, make_item, open_page, watch, failure):
     watch.allowed = PROVOKED
@@ -205,7 +207,7 @@ def test_a_draft_is_saved_by_itself_and_stands_there_after_a_reload(bob, make_it
     assert page.inner_text("#draft-state").startswith("Draft saved")
 
 
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [pytest.param(False, marks=pytest.mark.smoke), True])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_axe_finds_nothing_serious(bob, alice, project, make_item, open_page, dark, width):
     from annotations.projects.models import Acknowledgement, Guideline
@@ -276,6 +278,7 @@ def test_five_responses_fit_a_narrow_screen(bob, project, make_item, open_page, 
     )
 
 
+@pytest.mark.smoke
 def test_hostile_texts_execute_nothing(bob, alice, project, make_item, open_page, watch, live_server):
     # Half a surrogate pair can be neither typed nor stored.
     payloads = [text for text in load_payloads() if storable(text)]

@@ -54,9 +54,10 @@ def run_campaign(site: harness.Site, *, people: int, items: int, overlap: int, s
     site.manage("verify_counts", "campaign")
 
 
+@pytest.mark.no_database  # it brings its own
 def test_a_small_crowd_on_sqlite():
     with harness.site() as site:
-        run_campaign(site, people=6, items=120, overlap=3, seconds=120)
+        run_campaign(site, people=6, items=60, overlap=3, seconds=120)
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ def people_of(site, sessions, slug, seed):
 @pytest.mark.parametrize(
     ("overlap", "kills", "items"),
     [
-        (2, 3, 50),
+        pytest.param(2, 3, 50, marks=pytest.mark.smoke),
         pytest.param(2, 20, 200, marks=pytest.mark.slow),
     ],
 )
@@ -67,6 +67,7 @@ def test_no_acknowledged_judgment_is_lost(site, sessions, overlap, kills, items)
     site.manage("verify_counts")  # fails unless it exits with 0: every counter is what it counts
 
 
+@pytest.mark.smoke
 def test_the_checks_see_a_lost_and_a_bent_answer(site, sessions):
     slug = "seen"
     site.add_items(12, overlap=1, people=PEOPLE, slug=slug)

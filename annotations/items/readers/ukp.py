@@ -20,6 +20,7 @@ SOURCE = "ukp_convarg"
 BREAK = re.compile(r"<br\s*/?>")
 PAIR = "annotatedArgumentPair"
 MAX_PAIR = 8 * 1024 * 1024  # bytes of one pair's XML
+MAX_DEPTH = 20
 
 
 def label_of(value: str | None, field: str) -> str:
@@ -81,10 +82,13 @@ def read_xml(path, mapping=None) -> Iterator[Record | Problem]:
     with open_bytes(path) as file:
         source = Rationed(file)
         try:
-            root = None
+            root, depth = None, 0
             for event, element in iterparse(source, events=("start", "end"), forbid_dtd=True):
                 if root is None:
                     root = element
+                depth += 1 if event == "start" else -1
+                if depth > MAX_DEPTH:
+                    raise ValueError(f"expected elements at most {MAX_DEPTH} deep")
                 if event == "start" or element.tag != PAIR:
                     continue
                 problems: list[Problem] = []
