@@ -14,7 +14,7 @@ from annotations.projects.access import project_for
 from annotations.projects.models import CriteriaRelease
 from app.web import posted
 
-from . import cards, exports, lab, material, rounds
+from . import cards, exports, lab, material, rounds, watch
 from . import releases as released
 from .models import ReleasedSet
 from .views import context
@@ -25,14 +25,19 @@ from .views import context
 def releases(request: HttpRequest, slug: str) -> HttpResponse:
     """What was released, and releasing the set of criteria in force."""
     project = project_for(request, slug)
+    typed = {"note": posted.text(request, "note"), "override": posted.text(request, "override")}
+    refused = False
     if request.method == "POST":
         try:
-            made = rounds.release_set(project, note=posted.text(request, "note"), actor=request.user)
+            made = rounds.release_set(project, **typed, actor=request.user)
         except (lab.BadCriterion, material.NoMaterial) as error:
-            messages.error(request, str(error))
+            refused = getattr(error, "field", "") == "override"
+            if not refused:
+                messages.error(request, str(error))
         else:
             messages.success(request, f"Release {made.number} is in use.")
-        return redirect("criteria:releases", slug)
+        if not refused:
+            return redirect("criteria:releases", slug)
     rows = list(
         CriteriaRelease.objects.filter(project=project)
         .select_related("lab_set__back_to")
@@ -41,7 +46,9 @@ def releases(request: HttpRequest, slug: str) -> HttpResponse:
     known = set(ReleasedSet.objects.filter(release__in=rows).values_list("release_id", flat=True))
     return render(
         request, "criteria/releases.html",
-        {**context(project, "releases", ("Releases", "")), "rows": rows, "known": known, "n_live": len(cards.board(project))},
+        {**context(project, "releases", ("Releases", "")), "rows": rows, "known": known, "n_live": len(cards.board(project)),
+         "alarms": watch.standing_alarms(project), "refused": refused, "typed": typed},
+        status=422 if refused else 200,
     )  # fmt: skip
 
 

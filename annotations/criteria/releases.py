@@ -19,10 +19,19 @@ from .models import CriterionVersion, ReleasedSet
 
 @transaction.atomic
 def release(
-    *, project: Project, members: Sequence[dict], report: dict, note: str = "", back_to=None, actor=None
+    *,
+    project: Project,
+    members: Sequence[dict],
+    report: dict,
+    note: str = "",
+    back_to=None,
+    actor=None,
+    alarms: Sequence[str] = (),
+    override: str = "",
 ) -> CriteriaRelease:
     """Publish wordings: [{criterion, version, grader, weight}] by id. Prompts made from now on and the judging page use
-    them. Raises BadCriterion for an empty set. Locks the project's row."""
+    them. `alarms` stood and a person overrode them: the audit log says why. Raises BadCriterion for an empty set. Locks
+    the project's row."""
     if not members:
         raise BadCriterion("members", "Choose at least one criterion.")
     Project.objects.select_for_update().get(pk=project.pk)
@@ -43,7 +52,7 @@ def release(
     ReleasedSet.objects.create(
         release=made,
         members=list(members),
-        report=report,
+        report={**report, "alarms": list(alarms), "override": override[:1000]} if alarms else report,
         note=note[:300],
         back_to=back_to,
         released_by=actor,
@@ -51,6 +60,7 @@ def release(
     audit.record(
         actor=actor, action="criteria.released", scope=project.slug, target=f"release {number}",
         criteria=[row["name"] for row in made.criteria], back_to=back_to.number if back_to else None,
+        **({"alarms": list(alarms), "override": override[:1000]} if alarms else {}),
     )  # fmt: skip
     return made
 

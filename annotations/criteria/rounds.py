@@ -19,7 +19,7 @@ from django.utils import timezone
 from annotations.analysis import means
 from annotations.projects.models import Project
 
-from . import evidence, judging, knowledge, lab, material, pairs, releases, rules
+from . import evidence, judging, knowledge, lab, material, pairs, releases, rules, watch
 from .manager import Case, Draft, Manager
 from .material import Material
 from .models import Criterion, CriterionVersion, Grader, Lab, Proposal, Round, Verdict
@@ -413,8 +413,12 @@ def follow_project(project: Project, *, actor=None) -> dict:
     return done
 
 
-def release_set(project: Project, *, note: str = "", actor=None):
-    """Choose among the criteria in force and release them. Raises BadCriterion where none is better than chance."""
+def release_set(project: Project, *, note: str = "", override: str = "", actor=None):
+    """Choose among the criteria in force and release them. Raises BadCriterion where none is better than chance, and
+    while an alarm stands, unless a person says in `override` why all the same."""
+    alarms, override = watch.standing_alarms(project), override.strip()
+    if alarms and not (override and actor):
+        raise lab.BadCriterion("override", f"Nothing was released, since something moved. {' '.join(alarms)}")
     measured = measure_live(project)
     members = measured["set"]["members"]
     if not members:
@@ -428,7 +432,10 @@ def release_set(project: Project, *, note: str = "", actor=None):
         for m in members
     ]  # fmt: skip
     with transaction.atomic():
-        return releases.release(project=project, members=rows, report=measured["set"], note=note, actor=actor)
+        return releases.release(
+            project=project, members=rows, report=measured["set"], note=note, actor=actor, alarms=alarms,
+            override=override if alarms else "",
+        )  # fmt: skip
 
 
 def measure_live(project: Project) -> dict:

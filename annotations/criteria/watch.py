@@ -59,7 +59,7 @@ def rerun_panel(
     return DriftEvent.objects.create(
         project=project,
         kind="judge",
-        subject=f"{the_lab.judge.name} at {the_lab.judge.endpoint.name}"[:300],
+        subject=_subject(the_lab.judge),
         statistic={
             "flips": found.flips,
             "tau": found.tau,
@@ -181,6 +181,44 @@ def wordings(criterion: Criterion) -> list[dict]:
         )
         found.append({"old": old, "new": new, "flips": panel.flips if panel else None})
     return found
+
+
+def standing_alarms(project: Project) -> list[str]:
+    """What has moved and was not settled, in words: nothing is released over it unless a person says why.
+
+    The judge in use, by its newest panel; a person whose grades fell away; a wording that was to mean the same and changed
+    verdicts. Another judge, a panel that is quiet again or a new meaning settles theirs.
+    """
+    judge = lab.lab_of(project).judge
+    found = []
+    if judge is not None:
+        event = DriftEvent.objects.filter(project=project, kind="judge", subject=_subject(judge)).last()
+        if event is not None and event.alarm:
+            flips = event.statistic.get("flips")
+            changed = f"up to {flips['hi']:.0%} of its verdicts changed" if flips else "it gave no verdict"
+            found.append(
+                f"The judge {event.subject}: {changed} on its panel; {drift.FLIP_ALARM:.0%} is allowed."
+            )
+    found += [
+        f"{row['person'].name}: their grades fell away from the judge's from grade {row['fell']['at']} on."
+        for row in people(project)
+        if row["fell"] and row["fell"]["at"]
+    ]
+    live = Criterion.objects.filter(
+        project=project, status__in=["active", "trusted"], current__change=CriterionVersion.Change.COSMETIC
+    )
+    for criterion in live.select_related("current").order_by("pk"):
+        flips = next((r["flips"] for r in wordings(criterion) if r["new"].pk == criterion.current_id), None)
+        if flips and flips["lo"] > drift.FLIP_ALARM:
+            found.append(
+                f"{criterion.name}: version {criterion.current.number} was to mean the same and changed "
+                f"{flips['value']:.0%} of {flips['n']} verdicts."
+            )
+    return found
+
+
+def _subject(judge) -> str:
+    return f"{judge.name} at {judge.endpoint.name}"[:300]
 
 
 def _said(version: CriterionVersion) -> dict[int, int]:
