@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import groupby
 
+import numpy as np
 from django.db import IntegrityError, transaction
 
 from annotations.projects.models import Annotator, Project
 
-from . import moral
+from . import dueling, moral
 from .models import Card, CardVote, Criterion
+
+SHARE = {"wiser": 1.0, "not": 0.0, "unsure": 0.5}  # of a duel, for the card that was asked to be wiser
 
 
 class BadCard(ValueError):
     """The card or vote cannot be stored; the text says why."""
 
 
-def add_card(*, project: Project, person: Annotator, criterion_id: int, context: str, text: str) -> Card:
+def add_card(
+    *, project: Project, person: Annotator, criterion_id: int, context: str, text: str, item=None
+) -> Card:
     """A person's case for a criterion in one kind of prompt. Raises BadCard."""
     criterion = Criterion.objects.filter(project=project, pk=criterion_id).first()
     context, text = " ".join(context.split())[:200], text.strip()[:4000]
@@ -25,7 +31,7 @@ def add_card(*, project: Project, person: Annotator, criterion_id: int, context:
             "Choose a criterion, name the kind of prompt, and say in a sentence why it should win there."
         )
     return Card.objects.create(
-        project=project, criterion=criterion, context=context, text=text, annotator=person
+        project=project, criterion=criterion, context=context, text=text, annotator=person, item=item
     )
 
 
@@ -47,22 +53,54 @@ def vote(*, project: Project, person: Annotator, lower: int, upper: int, value: 
 
 
 def next_vote(project: Project, person: Annotator) -> tuple[Card, Card] | None:
-    """Two cards of one context and different criteria that this person wrote neither of and has not voted on."""
-    done = {
-        frozenset(p) for p in CardVote.objects.filter(annotator=person).values_list("lower_id", "upper_id")
-    }
-    cards = list(
-        Card.objects.filter(project=project)
-        .exclude(annotator=person)
-        .select_related("criterion")
-        .order_by("pk")
+    """Two cards of one context and different criteria that this person wrote neither of and has not voted on.
+
+    The context with the fewest votes for its pairs comes first; in it the duel rule chooses: the card that looks wisest so
+    far, and the one that may be wiser still. Which of them is asked about changes from person to person.
+    """
+    cards = list(Card.objects.filter(project=project).select_related("criterion").order_by("pk"))
+    votes = list(
+        CardVote.objects.filter(lower__project=project).values_list(
+            "lower_id", "upper_id", "value", "annotator_id"
+        )
     )
-    for i, a in enumerate(cards):
-        for b in cards[i + 1 :]:
-            rivals = a.context.lower() == b.context.lower() and a.criterion_id != b.criterion_id
-            if rivals and frozenset((a.pk, b.pk)) not in done:
-                return (a, b) if (a.pk + b.pk + person.pk) % 2 else (b, a)
-    return None
+    done = {frozenset(v[:2]) for v in votes if v[3] == person.pk}
+    groups: dict[str, list[Card]] = {}
+    for card in cards:
+        groups.setdefault(card.context.lower(), []).append(card)
+    waiting = []
+    for context, mine in groups.items():
+        allowed = np.array(
+            [
+                [
+                    a.criterion_id != b.criterion_id and frozenset((a.pk, b.pk)) not in done
+                    and person.pk not in (a.annotator_id, b.annotator_id)
+                    for b in mine
+                ]
+                for a in mine
+            ]
+        )  # fmt: skip
+        if allowed.any():
+            ids = {c.pk for c in mine}
+            said = [v for v in votes if v[0] in ids]
+            waiting.append((len(said) / (len(mine) * (len(mine) - 1)), context, mine, allowed, said))
+    if not waiting:
+        return None
+    _, _, mine, allowed, said = min(waiting, key=lambda w: w[:2])
+    place = {c.pk: k for k, c in enumerate(mine)}
+    duels = [(place[upper], place[lower], SHARE[value]) for lower, upper, value, _ in said]
+    seed = int.from_bytes(hashlib.blake2b(f"{person.pk}:{len(done)}".encode(), digest_size=4).digest(), "big")
+    found = dueling.next_duel(_features(mine), duels, allowed=allowed, seed=seed)
+    assert found is not None  # some pair is allowed
+    i, j = found if seed % 2 else found[::-1]
+    return mine[i], mine[j]
+
+
+def _features(cards: list[Card]) -> np.ndarray:
+    """A card is its criterion, which it shares with others, and a half of its own: float[k, d]."""
+    criteria = sorted({c.criterion_id for c in cards})
+    shared = np.array([[float(c.criterion_id == k) for k in criteria] for c in cards])
+    return np.hstack([shared, 0.5 * np.eye(len(cards))])
 
 
 def standing(project: Project) -> list[dict]:

@@ -72,6 +72,12 @@ class LabForm(forms.Form):
         help_text="Fifty fixed pairs by every criterion in force; it shows whether the provider changed the model.",
     )  # fmt: skip
 
+    interviews = forms.BooleanField(
+        required=False, label="Let the manager interview people about conflicts",
+        help_text="Up to four questions about two criteria that pull apart, then a card to edit. Each answer is one call "
+        "against the cap.",
+    )  # fmt: skip
+
     def __init__(self, *args, project: Project, **kwargs):
         super().__init__(*args, **kwargs)
         offered = EndpointModel.objects.filter(endpoint__in=endpoints.usable(project), is_offered=True)

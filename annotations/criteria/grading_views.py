@@ -1,4 +1,4 @@
-"""Pages on which people grade: read five first, grade by criteria, whose fault; and what comes of it: card, drift, conflicts."""
+"""Pages on which people grade: read five first, grade by criteria, whose fault; and what comes of it: card, drift."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from annotations.projects.models import Membership
 from app.web import plots, posted
 from app.web.rendering import render_many, render_messages
 
-from . import cards, conflicts, drift, grading, lab, offers, selection, watch
+from . import cards, drift, grading, lab, offers, selection, watch
 from .models import WHOLE_PAIR, Criterion, Grade
 from .streaming import live_jobs
 from .views import context
@@ -242,32 +242,4 @@ def drifting(request: HttpRequest, slug: str) -> HttpResponse:
         request, "criteria/drift.html",
         {**context(project, "drift", ("Drift", "")), "timeline": watch.timeline(project), "people": watch.people(project),
          "inputs": watch.inputs(project), "plot": plot, "running": live_jobs(project), "can_panel": lab.lab_of(project).judge_id is not None},
-    )  # fmt: skip
-
-
-@login_required
-@require_http_methods(["GET", "POST"])
-def conflict(request: HttpRequest, slug: str) -> HttpResponse:
-    """Which criterion should win for which kind of prompt: cards, votes, and what follows."""
-    project = project_for(request, slug, at_least=REVIEWER)
-    person = reviewer_for(request.user, project)
-    if request.method == "POST":
-        try:
-            if request.POST.get("act") == "vote":
-                conflicts.vote(
-                    project=project, person=person, lower=_int(request.POST.get("lower")),
-                    upper=_int(request.POST.get("upper")), value=posted.text(request, "value"),
-                )  # fmt: skip
-            else:
-                conflicts.add_card(
-                    project=project, person=person, criterion_id=_int(request.POST.get("criterion")),
-                    context=posted.text(request, "context"), text=posted.text(request, "text"),
-                )  # fmt: skip
-        except conflicts.BadCard as error:
-            messages.error(request, str(error))
-        return redirect("criteria:conflicts", slug)
-    return render(
-        request, "criteria/conflicts.html",
-        {**context(project, "conflicts", ("Conflicts", "")), "standing": conflicts.standing(project),
-         "ask": conflicts.next_vote(project, person), "criteria": offers.asked_criteria(project)},
     )  # fmt: skip

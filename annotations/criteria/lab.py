@@ -63,6 +63,7 @@ def configure(
     cap: Decimal | None,
     pairs_a_round: int = 200,
     weekly_panel: bool = False,
+    interviews: bool = False,
     actor=None,
 ) -> Lab:
     """Set who judges and manages, and the cap of the lab's own account. Raises BadCriterion; then nothing changed."""
@@ -89,7 +90,7 @@ def configure(
     if cap is not None:
         _set_cap(project, lab, cap)
     lab.judge, lab.manager, lab.pairs_a_round = judge, manager, pairs_a_round
-    lab.weekly_panel = weekly_panel
+    lab.weekly_panel, lab.interviews = weekly_panel, interviews
     lab.save()
     audit.record(
         actor=actor, action="criteria_lab.configured", scope=project.slug, target=str(judge or "offline rules"),

@@ -14,7 +14,8 @@ from annotations.items.models import Item
 from annotations.lm.models import EndpointModel
 from annotations.projects.models import Annotator, CriteriaRelease, Project
 
-from .prompt_models import Duel, JudgeWording, Reading  # noqa: F401 - one room's models, two modules
+from .conflict_models import Card, CardVote, Interview  # noqa: F401 - one room's models, three modules
+from .prompt_models import Duel, JudgeWording, Reading  # noqa: F401
 
 WHOLE_PAIR = -1  # `response` of what is said about both responses together
 
@@ -42,6 +43,9 @@ class Lab(models.Model):
     pairs_a_round = models.PositiveIntegerField(default=200)
     target = models.FloatField(default=0.6, help_text="Lower bound a criterion must pass to be trusted.")
     seed = models.BigIntegerField(default=0)
+    interviews = models.BooleanField(
+        default=False, help_text="Let the manager interview people about criteria that pull apart."
+    )
     weekly_panel = models.BooleanField(
         default=False, help_text="Ask the judge's fixed panel again every week."
     )
@@ -376,35 +380,3 @@ class DriftEvent(models.Model):
     statistic = models.JSONField(default=dict)
     alarm = models.BooleanField(default=False)
     at = models.DateTimeField(auto_now_add=True)
-
-
-class Card(models.Model):
-    """Which criterion should win for which kind of prompt, in one annotator's words (a value card)."""
-
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="criteria_cards")
-    criterion = models.ForeignKey(Criterion, on_delete=models.CASCADE, related_name="cards")
-    context = models.CharField(max_length=200, help_text="The kind of prompt it speaks of.")
-    text = models.TextField()
-    item = models.ForeignKey(Item, null=True, on_delete=models.SET_NULL, related_name="+")
-    annotator = models.ForeignKey(Annotator, on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-
-class CardVote(models.Model):
-    """Whether one card is wiser than another for their context, by somebody who wrote neither."""
-
-    class Value(models.TextChoices):
-        WISER = "wiser", "Wiser"
-        NOT = "not", "Not wiser"
-        UNSURE = "unsure", "Not sure"
-
-    lower = models.ForeignKey(Card, on_delete=models.CASCADE, related_name="+")
-    upper = models.ForeignKey(
-        Card, on_delete=models.CASCADE, related_name="+", help_text="The one asked to be wiser."
-    )
-    annotator = models.ForeignKey(Annotator, on_delete=models.PROTECT, related_name="+")
-    value = models.CharField(max_length=6, choices=Value.choices)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["lower", "upper", "annotator"], name="card_vote_once")]

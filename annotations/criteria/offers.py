@@ -34,7 +34,7 @@ def _draw(seed: object, *parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(repr((seed, *parts)).encode(), digest_size=8).digest(), "big")
 
 
-def _pool(project: Project, least: int) -> list[int]:
+def pool(project: Project, least: int) -> list[int]:
     """Items to grade from, in an order that everybody shares."""
     ids = Item.objects.filter(
         project=project, purpose=Item.Purpose.DATA, withdrawn_at__isnull=True, n_responses__gte=least
@@ -88,7 +88,7 @@ def next_to_read(project: Project, person: Annotator) -> tuple[Item, int, str, s
     Half of them where assertions disagree, a fifth likely bad ones while fewer than five are known, the rest at random.
     """
     graded = {(g.item_id, g.response): g for g in whole_grades(project).filter(annotator=person)}
-    ids = _pool(project, 1)
+    ids = pool(project, 1)
     texts = texts_shown(ids)
     places = [(pk, r) for pk in ids for r in range(min(2, len(texts.get(pk, ()))))]
     if not places:
@@ -161,7 +161,7 @@ def next_single(project: Project, person: Annotator) -> tuple[Item, int, str, se
         text = texts_shown([item_id]).get(item_id, [])[response : response + 1]
         if (item_id, response) not in done and text:
             return Item.objects.get(pk=item_id), response, text[0], selection.Next(0, "asked again", None)
-    ids = _pool(project, 1)
+    ids = pool(project, 1)
     texts = texts_shown(ids)
     places = [(pk, r) for pk in ids for r in range(min(2, len(texts.get(pk, ()))))]
     if not places:
@@ -195,10 +195,10 @@ def next_to_grade(project: Project, person: Annotator) -> Shown | None:
     for item_id in queued.values_list("item_id", flat=True):
         if item_id not in done:
             return show(item_id, person, "asked again")
-    ids = [pk for pk in _pool(project, 2) if pk not in done]
+    ids = [pk for pk in pool(project, 2) if pk not in done]
     if not ids:
         return None
-    V = _verdicts(versions, ids)
+    V = verdicts_of(versions, ids)
     rng = np.random.default_rng(_draw(person.pk, len(done), project.seed) % 2**32)
     if rng.random() < 0.7 and V.any():
         spread = np.minimum((V > 0).sum(axis=1), (V < 0).sum(axis=1))
@@ -209,7 +209,8 @@ def next_to_grade(project: Project, person: Annotator) -> Shown | None:
     return show(int(rng.choice(ids)), person, "random", 1 / len(ids))
 
 
-def _verdicts(versions: list[int], items: list[int]) -> np.ndarray:
+def verdicts_of(versions: list[int], items: list[int]) -> np.ndarray:
+    """Which response each version's graders prefer: int8[items, versions], -1 first, 1 second, 0 neither or unasked."""
     place = {pk: i for i, pk in enumerate(items)}
     V = np.zeros((len(items), len(versions)), dtype=np.int8)
     rows = Verdict.objects.filter(grader__version__in=versions, response=WHOLE_PAIR, value__in=[-1, 1])

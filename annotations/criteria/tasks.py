@@ -15,7 +15,7 @@ from app.jobs import runner
 from app.jobs.models import Job
 from app.jobs.runner import JobContext, JobFailed, handler
 
-from . import improving, judging, material, offers, rounds, watch
+from . import improving, interviews, judging, material, offers, rounds, watch
 from .lab import BadCriterion, add_code, lab_of
 from .manager import Manager
 from .models import Criterion, Grader, JudgeWording
@@ -118,6 +118,15 @@ def draft_assertions(job: JobContext, *, criterion_id: int) -> dict:
         except BadCriterion:
             refused += 1
     return {"added": added, "refused": refused, "cost_micros": manager.consulting.cost_micros}
+
+
+@handler(interviews.KIND)
+def interview(job: JobContext, *, interview_id: int) -> dict:
+    """One step of an interview: the model asks on, or drafts the card."""
+    try:
+        return interviews.think(interview_id)
+    except interviews.BadInterview as error:
+        raise JobFailed(str(error))
 
 
 @handler(IMPROVE)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import grading_views, prompt_views, release_views, views
+from . import conflict_views, grading_views, prompt_views, release_views, views
 
 app_name = "criteria"
 P = "p/<slug:slug>/criteria/"
@@ -24,7 +24,8 @@ urlpatterns = [
     path(P + "card/", grading_views.card, name="card"),
     path(P + "drift/", grading_views.drifting, name="drift"),
     path(P + "drift/panel/", views.panel, name="panel"),
-    path(P + "conflicts/", grading_views.conflict, name="conflicts"),
+    path(P + "conflicts/", conflict_views.conflict, name="conflicts"),
+    path(P + "conflicts/interview/", conflict_views.interview, name="interview"),
     path(P + "prompts/", prompt_views.prompts, name="prompts"),
     path(P + "prompts/<int:pk>/", prompt_views.prompt, name="prompt"),
     path(P + "prompts/<int:pk>/propose/", prompt_views.propose, name="propose_prompt"),

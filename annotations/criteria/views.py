@@ -352,9 +352,12 @@ def settings(request: HttpRequest, slug: str) -> HttpResponse:
     initial = {
         "judge": the_lab.judge_id, "manager": the_lab.manager_id, "pairs_a_round": the_lab.pairs_a_round,
         "cap": account.cap if account else None, "weekly_panel": the_lab.weekly_panel,
+        "interviews": the_lab.interviews,
     }  # fmt: skip
     form = LabForm(request.POST or None, project=project, initial=initial)
     if request.method == "POST" and form.is_valid():
+        if form.cleaned_data["interviews"] and not the_lab.interviews:
+            require(project, project_rules.of(project).budget.runs_by, "Letting people run a model")
         try:
             lab.configure(project=project, actor=request.user, **form.cleaned_data)
         except lab.BadCriterion as error:

@@ -37,7 +37,7 @@ redirect        302 to another address
 
 A request whose data holds a `task` is one to the manager of criteria: `propose` names qualities that the measure above
 is about (and one that is worthless), `refine` rewords, `improve` tells a judge to count good words (`always-tie`: to be
-fair, which changes nothing). `injected` writes what a response tells it to, `flaky-json` breaks
+fair, which changes nothing), `interview` asks once and then drafts a card (`xss` asks in scripts). `injected` writes what a response tells it to, `flaky-json` breaks
 every third reply, by its data and its turn. A request whose data holds no `responses` asks for a prompt's tags.
 """
 
@@ -370,6 +370,17 @@ def managed(kind: str, data: dict) -> dict:
             "applies_when": "",
             "change": "meaning",
         }
+    if data["task"] == "interview":
+        said = [turn["text"] for turn in data["talk"] if turn["who"] == "person"]
+        case = {
+            "criterion": data["criteria"][1]["name"],
+            "context": "Recipes",
+            "text": f"They said: {said[0]}",
+        }
+        enough = "yes" if len(said) > 1 or kind == "injected" else "no"
+        if kind == "injected":
+            case |= {"criterion": "Trick", "text": XSS}
+        return {"enough": enough, "question": XSS if kind == "xss" else "What would be lost?", **case}
     if data["task"] == "improve":
         more = "Be fair to both." if kind == "always-tie" else "Count good words; length proves nothing."
         return {
