@@ -14,7 +14,7 @@ from .models import WHOLE_PAIR, Criterion, Grade, Grader, Verdict
 
 NEWEST = 8
 PAIR_WORDS = {pairs.FIRST: "decided", pairs.SECOND: "decided", pairs.TIE: "equal", pairs.NA: "does not apply"}
-ONE_WORDS = {1: "meets it", 0: "does not meet it", pairs.NA: "does not apply"}
+ONE_WORDS = {1: "met", 0: "not met", pairs.NA: "does not apply"}
 NO_VERDICT = "no verdict"
 
 

@@ -195,9 +195,11 @@ def standing_alarms(project: Project) -> list[str]:
         event = DriftEvent.objects.filter(project=project, kind="judge", subject=_subject(judge)).last()
         if event is not None and event.alarm:
             flips = event.statistic.get("flips")
-            changed = f"up to {flips['hi']:.0%} of its verdicts changed" if flips else "it gave no verdict"
+            changed = (
+                f"up to {100 * flips['hi']:.0f} % of its verdicts changed" if flips else "it gave no verdict"
+            )
             found.append(
-                f"The judge {event.subject}: {changed} on its panel; {drift.FLIP_ALARM:.0%} is allowed."
+                f"The judge {event.subject}: {changed} on its panel; {100 * drift.FLIP_ALARM:.0f} % is allowed."
             )
     found += [
         f"{row['person'].name}: their grades fell away from the judge's from grade {row['fell']['at']} on."
@@ -212,7 +214,7 @@ def standing_alarms(project: Project) -> list[str]:
         if flips and flips["lo"] > drift.FLIP_ALARM:
             found.append(
                 f"{criterion.name}: version {criterion.current.number} was to mean the same and changed "
-                f"{flips['value']:.0%} of {flips['n']} verdicts."
+                f"{100 * flips['value']:.0f} % of {flips['n']} verdicts."
             )
     return found
 

@@ -49,7 +49,7 @@ def test_a_judge_that_moved_blocks_until_a_person_says_why(ready, alice, alice_c
     moved(ready)
     page = alice_client.post(where, {"note": "First"})
     assert page.status_code == 422
-    assert "up to 42% of its verdicts changed" in page.content.decode()
+    assert "up to 42 % of its verdicts changed" in page.content.decode()
     assert bob_client.post(where, {"override": "Because."}).status_code == 403
     with pytest.raises(lab.BadCriterion, match="Nothing was released"):
         rounds.release_set(ready, override="Nobody says so.")  # no person: the command
@@ -82,6 +82,6 @@ def test_a_wording_that_was_to_mean_the_same_and_changes_verdicts_blocks(plain_p
         for k, item in enumerate(items):
             Verdict.objects.create(grader=grader, item=item, value=-1 if k < turned else 1)
     [words] = watch.standing_alarms(plain_project)
-    assert "version 2 was to mean the same and changed 38% of 40 verdicts" in words
+    assert "version 2 was to mean the same and changed 38 % of 40 verdicts" in words
     lab.edit_criterion(criterion=made, wording="Prefer the response that is kindest.", change="meaning")
     assert watch.standing_alarms(plain_project) == []
