@@ -39,7 +39,7 @@ def card(project: Project, *, smallest: bool = False) -> Card:
     votes: dict[tuple[int, int], list[bool]] = {}
     for g in grades:
         votes.setdefault((g.item_id, g.response), []).append(g.value == "pass")
-    places = [p for p, v in votes.items() if 2 * sum(v) != len(v)]
+    places = _unseen([p for p, v in votes.items() if 2 * sum(v) != len(v)], offers.graders_of(project))
     y = np.array([2 * sum(votes[p]) > len(votes[p]) for p in places], dtype=bool)
     good, bad = int(y.sum()), int((~y).sum())
     M, graders = offers.candidates(project, places)
@@ -85,7 +85,7 @@ def by_own_grades(project: Project) -> list[tuple[Grader, selection.Alignment]]:
         votes: dict[tuple[int, int], list[bool]] = {}
         for item, response, value in rows.values_list("item_id", "response", "value"):
             votes.setdefault((item, response), []).append(value == "pass")
-        places = [p for p, v in votes.items() if 2 * sum(v) != len(v)]
+        places = _unseen([p for p, v in votes.items() if 2 * sum(v) != len(v)], [g])
         y = np.array([2 * sum(votes[p]) > len(votes[p]) for p in places], dtype=bool)
         M, of = offers.candidates(project, places)
         groups = _groups(places)
@@ -93,6 +93,12 @@ def by_own_grades(project: Project) -> list[tuple[Grader, selection.Alignment]]:
         failed = selection.fails(M, y)[:, mine[0]] if mine and places else np.zeros(0, dtype=bool)
         found.append((g, selection.align(failed, y, groups=groups)))
     return found
+
+
+def _unseen(places: list[tuple[int, int]], graders: list[Grader]) -> list[tuple[int, int]]:
+    """The places whose group no grader was shown an example of."""
+    known = judging.example_groups(graders)
+    return [p for p, g in zip(places, _groups(places), strict=True) if g not in known] if known else places
 
 
 def _groups(places: list[tuple[int, int]]) -> np.ndarray:

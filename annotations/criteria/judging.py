@@ -22,7 +22,7 @@ from annotations.lm.runs import LIKELY_TOKENS_OUT, asker
 
 from . import pairs, rules, sandbox
 from .evidence import share
-from .material import Pair, prompt_text
+from .material import Pair, group_key, prompt_text
 from .models import WHOLE_PAIR, CriterionVersion, Grader, Lab, Verdict
 from .releases import wording_of
 
@@ -30,6 +30,7 @@ MAX_TOKENS = 400
 PASS_FROM = 4  # a rubric score from here on passes
 SMOKE, SYSTEMATIC = 5, 4  # a new grader judges so many first, and stops if so many of them cannot be used
 CODE_BATCH = 20
+EXAMPLE_CHARS = 2500
 
 
 class NoMoney(Exception):
@@ -77,8 +78,31 @@ def rubric_text(version: CriterionVersion) -> str:
 
 
 def _examples(grader: Grader) -> str:
-    notes = grader.body.get("notes", "")
-    return f"\n{notes}" if notes else ""
+    if not grader.body.get("examples"):
+        return ""
+    return (
+        "\n`examples` holds other responses that people judged by this criterion: `meets_it` is what they said. They show "
+        "how the criterion is meant; judge only what stands under `responses`."
+    )
+
+
+def shown_examples(grader: Grader) -> tuple[dict, ...]:
+    """The graded responses that this grader's prompt shows, as data."""
+    chosen = grader.body.get("examples", [])
+    ids = [item for item, _, _ in chosen]
+    items, texts = Item.objects.in_bulk(ids), texts_shown(ids)
+    return tuple(
+        {"prompt": prompt_text(items[pk].prompt)[:EXAMPLE_CHARS], "response": texts[pk][response][:EXAMPLE_CHARS],
+         "meets_it": passed}
+        for pk, response, passed in chosen
+        if pk in items
+    )  # fmt: skip
+
+
+def example_groups(graders: Sequence[Grader]) -> set[str]:
+    """Groups of the items that these graders are shown: nothing of them may measure what they say."""
+    ids = {item for g in graders for item, _, _ in g.body.get("examples", [])}
+    return {group_key(item) for item in Item.objects.filter(pk__in=ids)} if ids else set()
 
 
 def plan_of(grader: Grader, lab: Lab) -> work.Plan:
@@ -107,9 +131,10 @@ class Shown(work.ItemWork):
 
 def works(grader: Grader, plan: work.Plan, shown: Sequence[tuple[Pair | Item, int, Sequence[str]]]):
     """The calls for (item, response, texts); a pair shows two texts, a pointwise grader one."""
+    examples = shown_examples(grader)
     for item, response, texts in shown:
         pk, prompt = (item.item_id, item.raw_prompt) if isinstance(item, Pair) else (item.pk, item.prompt)
-        made = Shown(pk, asking.Material(prompt, item.context, tuple(texts)), response=response)
+        made = Shown(pk, asking.Material(prompt, item.context, tuple(texts), examples), response=response)
         work.add_calls(plan, made)
         yield made
 
@@ -133,6 +158,9 @@ def run(
             "item_id", "response"
         )
     )
+    known = example_groups([grader])
+    if known:
+        shown = [s for s in shown if isinstance(s[0], Item) and group_key(s[0]) not in known]
     left = [s for s in shown if (_pk(s[0]), s[1]) not in have]
     done = {"judged": 0, "calls": 0, "cached": len(shown) - len(left), "failed": 0, "cost_micros": 0}
     if not left:

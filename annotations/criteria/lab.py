@@ -316,9 +316,14 @@ def add_code(*, criterion: Criterion, code: str, actor=None) -> Grader:
     return grader
 
 
-def add_model_grader(*, criterion: Criterion, kind: str, actor=None) -> Grader:
+def add_model_grader(
+    *, criterion: Criterion, kind: str, examples: Sequence | None = None, actor=None
+) -> Grader:
     """Let the lab's judge grade single responses by the wording in force: yes or no, or by its rubric. Raises
-    BadCriterion."""
+    BadCriterion.
+
+    examples: as `offers.pick_examples` gives them, one response that people said meets the criterion and one that does not.
+    """
     judge = lab_of(criterion.project).judge
     if judge is None:
         raise BadCriterion("model", "Choose a model as judge under “Models and cap” first.")
@@ -330,10 +335,17 @@ def add_model_grader(*, criterion: Criterion, kind: str, actor=None) -> Grader:
         raise BadCriterion(
             "kind", "A rubric says what each of the scores 1 to 5 means; this wording does not."
         )
-    grader = grader_for(criterion.current, kind, model=judge)
+    if examples is not None and len(examples) != 2:
+        raise BadCriterion(
+            "few_shot",
+            "Examples are taken from train items: one response there that meets it and one that does not have to be "
+            "graded first.",
+        )
+    body = {"examples": list(examples)} if examples else {}
+    grader = grader_for(criterion.current, kind, model=judge, body=body)
     audit.record(
         actor=actor, action="criterion_grader.added", scope=criterion.project.slug, target=criterion.name,
-        kind=kind, model=str(judge),
+        kind=kind, model=str(judge), examples=len(body.get("examples", [])),
     )  # fmt: skip
     return grader
 

@@ -55,6 +55,7 @@ class Graded:
     response: str
     passed: bool
     reason: str = ""
+    place: int = 0
 
 
 class Manager:

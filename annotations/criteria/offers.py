@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,10 +78,21 @@ def examples(criterion: Criterion) -> list[Graded]:
     return [
         Graded(
             g.item_id, "train", material.prompt_text(g.item.prompt), texts[g.item_id][g.response], g.value == "pass",
-            g.reason,
+            g.reason, g.response,
         )
         for g in sorted(rows, key=lambda g: g.value == "pass")
     ]  # fmt: skip
+
+
+def pick_examples(graded: Sequence[Graded], *, seed: int) -> list[list]:
+    """One graded response of each kind, drawn by the seed among all there are: [[item, response, meets it]]."""
+    rng = random.Random(seed)  # noqa: S311 - a sample, nothing secret
+    found = []
+    for passed in (True, False):
+        those = sorted((g.item_id, g.place) for g in graded if g.passed == passed)
+        if those:
+            found.append([*rng.choice(those), passed])
+    return found
 
 
 def next_to_read(project: Project, person: Annotator) -> tuple[Item, int, str, selection.Next] | None:
@@ -107,8 +120,8 @@ def next_to_read(project: Project, person: Annotator) -> tuple[Item, int, str, s
     return Item.objects.get(pk=pk), response, texts[pk][response], found
 
 
-def candidates(project: Project, places: list[tuple[int, int]]) -> tuple[np.ndarray, list[Grader]]:
-    """Pass or fail of every pointwise grader in force on these responses: int8[n, k]; ERROR where it has no verdict."""
+def graders_of(project: Project) -> list[Grader]:
+    """The graders of single responses by wordings in force, oldest first."""
     graders = list(
         Grader.objects.filter(
             version__criterion__project=project, version__criterion__status__in=["active", "trusted"],
@@ -117,7 +130,12 @@ def candidates(project: Project, places: list[tuple[int, int]]) -> tuple[np.ndar
         .select_related("version__criterion")
         .order_by("pk")
     )  # fmt: skip
-    graders = [g for g in graders if g.version_id == g.version.criterion.current_id]
+    return [g for g in graders if g.version_id == g.version.criterion.current_id]
+
+
+def candidates(project: Project, places: list[tuple[int, int]]) -> tuple[np.ndarray, list[Grader]]:
+    """Pass or fail of every pointwise grader in force on these responses: int8[n, k]; ERROR where it has no verdict."""
+    graders = graders_of(project)
     place = {p: i for i, p in enumerate(places)}
     M = np.full((len(places), len(graders)), pairs.ERROR, dtype=np.int8)
     column = {g.pk: j for j, g in enumerate(graders)}

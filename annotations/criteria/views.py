@@ -276,7 +276,12 @@ def code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     act = posted.text(request, "act")
     try:
         if act == "model":
-            lab.add_model_grader(criterion=criterion, kind=posted.text(request, "kind"), actor=request.user)
+            examples = None
+            if "few_shot" in request.POST:
+                examples = offers.pick_examples(offers.examples(criterion), seed=criterion.current_id)
+            lab.add_model_grader(
+                criterion=criterion, kind=posted.text(request, "kind"), examples=examples, actor=request.user
+            )
         elif act == "draft" and criterion.kind == Criterion.Kind.BINARY:
             require(project, project_rules.of(project).budget.runs_by, "Running models")
             start_once(

@@ -63,11 +63,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Material:
-    """One item as the model sees it, responses in canonical order."""
+    """One item as the model sees it, responses in canonical order. examples: JSON values of others that people judged."""
 
     prompt: str | list
     context: str
     responses: tuple[str, ...]
+    examples: tuple[dict, ...] = ()
 
 
 def order_of(places: Sequence[int]) -> str:
@@ -178,7 +179,8 @@ def _example(asked: Asked, n: int) -> dict:
 def document(material: Material, order: str) -> str:
     """The item as one line of JSON, its responses under letters in the order shown."""
     places = places_of(order)
-    shown: dict[str, object] = {"prompt": material.prompt}
+    shown: dict[str, object] = {"examples": list(material.examples)} if material.examples else {}
+    shown["prompt"] = material.prompt
     if material.context:
         shown["context"] = material.context
     shown["responses"] = {LETTERS[place]: material.responses[index] for place, index in enumerate(places)}
