@@ -20,6 +20,8 @@ METHODS = ("majority", "mean", "three_most_similar")
 TIES = ("drop", "keep", "soft")
 PRIMARY = ("overall", "helpfulness")
 RANK, THUMB = "rank", "thumb"
+Vote = tuple[dict[str, Any], tuple[int, int], float]
+"""(judgment, pair of responses, signed preference)"""
 _by_time = itemgetter("created_at", "id")
 WIDEST_SPREAD = 2  # of the three most similar votes; beyond it the annotators do not agree
 
@@ -101,18 +103,18 @@ def votes_of(
     """
     kinds = KINDS if judged_by == "final" else (judged_by,)
     judgments = _heard(item)
+    if judged_by != "final":
+        judgments = [judgment for judgment in judgments if judgment["kind"] == judged_by]
     for origin, votes in WAYS:
         pairs: dict[tuple[int, int], dict[str, list[float]]] = {}
-        for judgment in judgments:
+        for judgment, pair, vote in votes(judgments, aspect):
             kind = judgment["kind"]
-            if kind in kinds:
-                for pair, vote in votes(judgment, aspect):
-                    if (by_kind := pairs.get(pair)) is None:
-                        pairs[pair] = {kind: [vote]}
-                    elif kind in by_kind:
-                        by_kind[kind].append(vote)
-                    else:
-                        by_kind[kind] = [vote]
+            if (by_kind := pairs.get(pair)) is None:
+                pairs[pair] = {kind: [vote]}
+            elif kind in by_kind:
+                by_kind[kind].append(vote)
+            else:
+                by_kind[kind] = [vote]
         for pair, by_kind in sorted(pairs.items()) if len(pairs) > 1 else pairs.items():
             kind = next(kind for kind in kinds if kind in by_kind)
             yield pair, kind, origin, by_kind[kind]
@@ -129,42 +131,41 @@ def named_votes_of(
     for pair, kind, origin, votes in votes_of(item, aspect=aspect, judged_by=judged_by):
         names = [
             judgment["annotator"]
-            for judgment in judgments
-            if judgment["kind"] == kind
-            for found, _ in ways[origin](judgment, aspect)
-            if found == pair
+            for judgment, found, _ in ways[origin](judgments, aspect)
+            if found == pair and judgment["kind"] == kind
         ]
         yield pair, kind, origin, list(zip(names, votes, strict=True))
 
 
-def _direct(judgment: dict[str, Any], aspect: str) -> list[tuple[tuple[int, int], float]]:
-    return [
-        ((row["first"], row["second"]), 0 if row["tie"] is not None else row["preference"])
-        for row in judgment["comparisons"]
-        if row["aspect"] == aspect
-    ]
+def _direct(judgments: list[dict[str, Any]], aspect: str) -> Iterator[Vote]:
+    for judgment in judgments:
+        for row in judgment["comparisons"]:
+            if row["aspect"] == aspect:
+                vote = 0 if row["tie"] is not None else row["preference"]
+                yield judgment, (row["first"], row["second"]), vote
 
 
-def _from_ranks(judgment: dict[str, Any], aspect: str) -> Iterator[tuple[tuple[int, int], float]]:
-    ranks = {row["response"]: -row["value"] for row in judgment["scores"] if row["attribute"] == RANK}
-    yield from _signs(ranks)
+def _from_ranks(judgments: list[dict[str, Any]], aspect: str) -> Iterator[Vote]:
+    for judgment in judgments:
+        ranks = {row["response"]: -row["value"] for row in judgment["scores"] if row["attribute"] == RANK}
+        yield from _signs(judgment, ranks)
 
 
-def _from_ratings(judgment: dict[str, Any], aspect: str) -> Iterator[tuple[tuple[int, int], float]]:
-    by_name: dict[str, dict[int, float]] = defaultdict(dict)
-    for row in judgment["scores"]:
-        if row["attribute"] not in (RANK, THUMB):
-            by_name[row["attribute"]][row["response"]] = row["value"]
-    for name in (aspect, *PRIMARY):
-        if name in by_name:
-            yield from _signs(by_name[name])
-            return
+def _from_ratings(judgments: list[dict[str, Any]], aspect: str) -> Iterator[Vote]:
+    for judgment in judgments:
+        by_name: dict[str, dict[int, float]] = defaultdict(dict)
+        for row in judgment["scores"]:
+            if row["attribute"] not in (RANK, THUMB):
+                by_name[row["attribute"]][row["response"]] = row["value"]
+        name = next((name for name in (aspect, *PRIMARY) if name in by_name), None)
+        if name is not None:
+            yield from _signs(judgment, by_name[name])
 
 
-def _signs(merits: dict[int, float]) -> Iterator[tuple[tuple[int, int], float]]:
+def _signs(judgment: dict[str, Any], merits: dict[int, float]) -> Iterator[Vote]:
     for first, second in combinations(sorted(merits), 2):
         difference = merits[second] - merits[first]
-        yield (first, second), (difference > 0) - (difference < 0)
+        yield judgment, (first, second), (difference > 0) - (difference < 0)
 
 
 WAYS = (("direct", _direct), ("ranking", _from_ranks), ("rating", _from_ratings))
@@ -196,13 +197,17 @@ def reviewed(item: dict[str, Any], aspect: str) -> dict[tuple[int, int, str], fl
     review = item.get("plumbline", {}).get("review")
     if not review or review.get("outcome") != "answered":
         return {}
-    return {(*pair, origin): vote for origin, votes in WAYS for pair, vote in votes(review, aspect)}
+    return {(*pair, origin): vote for origin, votes in WAYS for _, pair, vote in votes([review], aspect)}
 
 
 def count_votes(votes: Sequence[float]) -> tuple[int, int, int]:
     """How many votes say first, tie, second."""
-    first = sum([vote < 0 for vote in votes])
-    second = sum([vote > 0 for vote in votes])
+    first = second = 0
+    for vote in votes:
+        if vote < 0:
+            first += 1
+        elif vote > 0:
+            second += 1
     return first, len(votes) - first - second, second
 
 
