@@ -75,10 +75,10 @@ class ApiView(APIView):
 
     def dispatch(self, request, *args, **kwargs):
         """With `If-Match`, the look at what is stored and the change to it are one transaction."""
-        if "If-Match" not in request.headers or request.method not in ("PUT", "PATCH", "DELETE"):
+        if "If-Match" not in request.headers or request.method in ("GET", "HEAD", "OPTIONS"):
             return super().dispatch(request, *args, **kwargs)
         try:
-            with conditional.one_view():
+            with conditional.one_view(adds=request.method == "POST"):
                 response = super().dispatch(request, *args, **kwargs)
                 if response.status_code >= 400:
                     transaction.set_rollback(True)

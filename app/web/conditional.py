@@ -1,8 +1,8 @@
 """ETags of the API: `If-None-Match` saves an answer one has, `If-Match` saves a change one has not seen (RFC 9110, 13).
 
 The ETag of a JSON answer is the hash of its content. `If-Match` is held against what a GET of the same address answers
-in full at that moment. For PUT, PATCH and DELETE that look and the write are one transaction (`one_view`), so that nobody
-slips in between, be it over the API or a page.
+in full at that moment. That look and the write are one transaction (`one_view`), so that nobody slips in between, be it over
+the API or a page.
 """
 
 from __future__ import annotations
@@ -71,18 +71,20 @@ class ChangedMeanwhileError(Exception):
 
 
 @contextmanager
-def one_view() -> Iterator[None]:
+def one_view(*, adds: bool = False) -> Iterator[None]:
     """A transaction in which what was read cannot be changed under the writer's hands.
 
     SQLite shuts out every other writer. PostgreSQL keeps one view of the data (REPEATABLE READ) and refuses a write to
-    a row that changed since: ChangedMeanwhileError.
+    a row that changed since: ChangedMeanwhileError. A new row (`adds`) meets no such row, so there PostgreSQL watches
+    what was read (SERIALIZABLE): of two that looked at one list and add to it, one is refused.
     """
+    level = "SERIALIZABLE" if adds else "REPEATABLE READ"
     outermost = not connection.in_atomic_block
     try:
         with transaction.atomic():
             if outermost and connection.vendor == "postgresql":
                 with connection.cursor() as cursor:
-                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
             yield
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) != "40001":

@@ -172,18 +172,19 @@ def test_a_change_to_what_has_changed_is_refused(alice, alice_api, project):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_several_changes_to_one_version_one_is_made(alice, project, monkeypatch):
+@pytest.mark.parametrize(("method", "made"), [("patch", 200), ("post", 201)])
+def test_of_several_changes_to_one_version_one_is_made(method, made, alice, project, monkeypatch):
     from tests.api.conftest import token_client
 
     batch = create_batch(project=project, actor=alice, name="a")
-    path = f"{P}/batches/{batch.pk}"
-    api, codes, start = token_client(alice), {}, threading.Barrier(5)
+    path = f"{P}/batches/{batch.pk}" if method == "patch" else f"{P}/batches"
+    api, codes, start = token_client(alice), {}, threading.Barrier(4)
     etag = api.get(path)["ETag"]
     look = conditional.check_if_match
 
     def look_and_wait(*args, **kwargs) -> None:
         look(*args, **kwargs)
-        time.sleep(0.2)  # everybody has time to look before anybody writes
+        time.sleep(0.1)  # everybody has time to look before anybody writes
 
     monkeypatch.setattr(conditional, "check_if_match", look_and_wait)
 
@@ -191,17 +192,23 @@ def test_of_several_changes_to_one_version_one_is_made(alice, project, monkeypat
         client = APIClient()
         client.credentials(**api._credentials)
         start.wait()
-        answer = client.patch(path, {"weight": weight}, format="json", headers={"If-Match": etag})
+        headers = {"If-Match": etag} | ({"Idempotency-Key": f"key {weight}"} if method == "post" else {})
+        body = {"weight": weight} | ({"name": f"b {weight}"} if method == "post" else {})
+        answer = getattr(client, method)(path, body, format="json", headers=headers)
         codes[weight] = answer.status_code
         connection.close()
 
-    threads = [threading.Thread(target=send, args=(weight,)) for weight in range(2, 7)]
+    threads = [threading.Thread(target=send, args=(weight,)) for weight in range(2, 6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(codes.values()) == [200, 412, 412, 412, 412]
-    assert codes[Batch.objects.get().weight] == 200
+    assert sorted(codes.values()) == [made, 412, 412, 412]
+    assert codes[Batch.objects.latest("pk").weight] == made
+    assert Batch.objects.count() == (1 if method == "patch" else 2)
+    assert IdempotentAnswer.objects.count() == (
+        0 if method == "patch" else 1
+    )  # who was refused may use the key again
 
 
 @pytest.mark.parametrize("body", ['{"name": "a", "name": "b"}', '{"name": "a", "rules": {"x": 1, "x": 2}}'])
