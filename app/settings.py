@@ -202,6 +202,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-people": {"task": "people.forget", "schedule": 3600.0, "options": {"expires": 3600}},
     "forget-answers": {"task": "web.forget_answers", "schedule": 3600.0, "options": {"expires": 3600}},
     "forget-job-logs": {"task": "jobs.forget_logs", "schedule": 3600.0, "options": {"expires": 3600}},
+    "forget-bad-rows": {"task": "judging.forget_bad_rows", "schedule": 3600.0, "options": {"expires": 3600}},
     "remove-exports": {
         "task": "datasets.remove_old_exports",
         "schedule": 3600.0,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.utils import timezone
 
 from annotations.items.readers.files import DAMAGED, open_bytes
 from annotations.projects.models import Project
 from app.jobs import runner
 from app.jobs.models import Job
+from app.jobs.retention import AT_ONCE, FINISHED
 
 KIND = "judging.import"
 MAX_WANTED = 1000
@@ -113,6 +116,29 @@ def remove_files(project: Project) -> None:
         errors.unlink(missing_ok=True)
         if uploads in file.resolve().parents:  # a command may have read a file that is not ours to remove
             shutil.rmtree(file.parent, ignore_errors=True)
+
+
+def forget_bad_rows(now: datetime | None = None) -> int:
+    """Remove the lists of bad rows of imports that finished JOB_LOG_KEEP_DAYS ago, and what their results quote of
+    them; returns how many lists. How many rows were bad stays. A list whose job is gone goes too."""
+    if not settings.JOB_LOG_KEEP_DAYS:
+        return 0
+    oldest = (now or timezone.now()) - timedelta(days=settings.JOB_LOG_KEEP_DAYS)
+    lists = sorted((Path(settings.MEDIA_ROOT) / "imports").glob("*.jsonl"))
+    done = 0
+    for start in range(0, len(lists), AT_ONCE):
+        some = lists[start : start + AT_ONCE]
+        jobs = Job.objects.only("state", "finished_at", "result").in_bulk([path.stem for path in some])
+        known = {str(pk): job for pk, job in jobs.items()}
+        for path in some:
+            job = known.get(path.stem)
+            if job and (job.state not in FINISHED or job.finished_at is None or job.finished_at >= oldest):
+                continue
+            path.unlink(missing_ok=True)
+            if job and job.result:
+                Job.objects.filter(pk=job.pk).update(result=job.result | {"errors": [], "report_path": None})
+            done += 1
+    return done
 
 
 def count_rows(path: Path) -> int | None:

@@ -31,6 +31,12 @@ def seal_log() -> None:
     log.seal_all()
 
 
+@shared_task(name="judging.forget_bad_rows")
+def forget_bad_rows() -> None:
+    """Remove the lists of bad rows of old imports."""
+    jobs.forget_bad_rows()
+
+
 @handler("items.follow_batch")
 def follow_batch(job: JobContext, *, batch_id: int, before: int) -> dict:
     """Give the items of a large batch its number of people and of experts."""

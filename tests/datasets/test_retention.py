@@ -11,6 +11,7 @@ from django.utils import timezone
 from annotations.datasets import export, removal
 from annotations.datasets.models import Export
 from annotations.datasets.snapshots import NotReady, freeze_now
+from annotations.judging import jobs as imports
 from annotations.people import erase
 from annotations.projects.models import Annotator
 from app.accounts.models import User
@@ -111,3 +112,33 @@ def test_finished_jobs_forget_their_logs_and_keep_their_results(alice, settings)
     for kept in (recent, running):
         kept.refresh_from_db()
         assert (kept.log, kept.events) == (common["log"], common["events"])
+
+
+def test_old_imports_lose_the_lists_of_their_bad_rows(project, alice_client, tmp_path, settings):
+    lines = (
+        '{"id": "a", "prompt": "p", "response_a": "x", "response_b": "y"}',
+        '{"id": "jo@example.org", "prompt": 1}',
+    )
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    made = {}
+    for name in ("old", "recent", "failed"):
+        made[name] = imports.start_import_job(project=project, path=tmp_path / "rows.jsonl")
+        runner.run(made[name].pk)
+    Job.objects.filter(pk=made["failed"].pk).update(
+        state="failed", result=None
+    )  # its list lies there all the same
+    for name in ("old", "failed"):
+        Job.objects.filter(pk=made[name].pk).update(finished_at=timezone.now() - timedelta(days=181))
+    settings.JOB_LOG_KEEP_DAYS = 0
+    assert imports.forget_bad_rows() == 0
+    settings.JOB_LOG_KEEP_DAYS = 180
+    assert (imports.forget_bad_rows(), imports.forget_bad_rows()) == (2, 0)
+    lists = settings.MEDIA_ROOT / "imports"
+    assert [path.name for path in lists.iterdir()] == [f"{made['recent'].pk}.jsonl"]
+    old = Job.objects.get(pk=made["old"].pk)
+    assert (old.result["invalid"], old.result["errors_total"], old.result["errors"]) == (1, 1, [])
+    page = alice_client.get(reverse("items:import_errors", args=["pairs", old.pk]))
+    assert b"jo@" not in b"".join(page.streaming_content)
+    assert (
+        "the list was removed" in alice_client.get(reverse("items:import", args=["pairs"])).content.decode()
+    )
