@@ -182,13 +182,17 @@ def run(
 
 
 def _stop_if_useless(rows: Sequence[Verdict], asked: int) -> None:
-    """Raise CannotJudge where SYSTEMATIC of the first answers or more are missing or cannot be used."""
-    problems = [row.error or "no verdict" for row in rows if row.value == pairs.ERROR]
-    problems += ["no reply came"] * (asked - len(rows))
-    if len(problems) >= SYSTEMATIC:
-        words, _ = Counter(problems).most_common(1)[0]
+    """Raise CannotJudge where replies are missing or unusable on SYSTEMATIC of the first, a pair's two orders half each."""
+    problems = Counter({row.error or "no verdict": 0.0 for row in rows if row.value == pairs.ERROR})
+    for row in rows:
+        if row.value == pairs.ERROR:
+            problems[row.error or "no verdict"] += getattr(row, "unread", 1.0)
+    problems["no reply came"] += asked - len(rows)
+    if sum(problems.values()) >= SYSTEMATIC:
+        words, _ = problems.most_common(1)[0]
+        lost = sum(row.value == pairs.ERROR for row in rows) + asked - len(rows)
         raise CannotJudge(
-            f"Stopped after a test on {asked}: {len(problems)} could not be used, most often because: {words.rstrip('.')}. "
+            f"Stopped after a test on {asked}: {lost} could not be used, most often because: {words.rstrip('.')}. "
             "Nothing else was asked."
         )
 
@@ -317,6 +321,7 @@ def _store(grader: Grader, plan: work.Plan, made: work.ItemWork, keep: Callable[
     row = Verdict(
         grader=grader, item_id=made.item_id, response=made.response, value=pairs.ERROR, error=unread[:300]
     )
+    row.unread = sum(not v.parsed.ok for v in votes) / len(votes)
     if not unread:
         row.feedback = next((v.parsed.reason for v in votes if v.parsed.reason), "")
         if grader.is_pairwise:
