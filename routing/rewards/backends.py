@@ -40,13 +40,13 @@ class Work:
 
     Attributes:
         folder: keeps the checkpoints; a training of the same request in it goes on where it ended.
-        lock: a file whose lock stands for the device on this machine.
+        locks: files whose locks stand for the devices on this machine.
         beat: called about every second; what it raises ends the process.
         device: "cpu" or "cuda:N"; None lets torch choose. threads: of torch on a CPU.
     """
 
     folder: Path
-    lock: Path | None = None
+    locks: tuple[Path, ...] = ()
     beat: Callable[[], None] = lambda: None
     device: str | None = None
     threads: int | None = None
@@ -97,7 +97,7 @@ def _transformer(
         try:
             folder = launch.train(
                 material, spec, work.folder, tell=tell, beat=work.beat, should_cancel=should_cancel or (lambda: False),
-                lock=work.lock, device=work.device, threads=work.threads,
+                locks=work.locks, device=work.device, threads=work.threads,
             )  # fmt: skip
         except launch.TrainerDied as error:
             raise ValueError(str(error)) from error

@@ -25,16 +25,22 @@ class Lost(Exception):
     """Another training holds the device now."""
 
 
-def of_this_machine() -> tuple[str, str]:
-    """Return (lease name, torch device) of this machine's accelerator, else of its CPU.
+def of_this_machine(processes: int = 1) -> tuple[list[str], str]:
+    """Return (lease names, torch device of the first process) of this machine's accelerators, else of its CPU.
 
-    A worker is started with CUDA_VISIBLE_DEVICES for the one it should use; without, the first is used.
+    A worker is started with CUDA_VISIBLE_DEVICES for those it should use; without, the first ones are used. The names
+    are in the order in which all take them, so that two trainings never wait for each other. Raises ValueError where
+    there are fewer accelerators than processes.
     """
     host = socket.gethostname()[:80]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
-    if Path("/proc/driver/nvidia/gpus").is_dir() and find_spec("torch") and visible != "-1":
-        return f"{host}:cuda:{visible or 0}", "cuda:0"
-    return f"{host}:cpu", "cpu"
+    cards = Path("/proc/driver/nvidia/gpus")
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    if cards.is_dir() and find_spec("torch") and visible[:1] != ["-1"]:
+        used = (visible or list(map(str, range(len(list(cards.iterdir()))))))[:processes]
+        if len(used) < processes:
+            raise ValueError(f"option 'processes': {processes} need as many GPUs, and here are {len(used)}")
+        return sorted(f"{host}:cuda:{name}" for name in used), "cuda:0"
+    return [f"{host}:cpu"], "cpu"
 
 
 def acquire(*, name: str, job_id) -> int | None:

@@ -189,33 +189,38 @@ def _work_folder(run: TrainingRun) -> Path:
 
 @contextlib.contextmanager
 def _device(job: JobContext, run: TrainingRun, spec: prepare.Spec):
-    """Hold this machine's device while a transformer trains; waits for it, and gives it back."""
+    """Hold the devices of this machine while a transformer trains; waits for them, and gives them back."""
     if spec.backend != "transformer":
         yield None
         return
-    name, device = devices.of_this_machine()
-    while (fence := devices.acquire(name=name, job_id=job.job.pk)) is None:
-        job.report(message=f"Waiting for {name}: another training holds it")
-        time.sleep(DEVICE_POLL_SECONDS)
-
+    names, device = devices.of_this_machine(Options.read(spec.options).processes)
+    held: dict[str, int] = {}
     last = time.monotonic()
 
     def beat() -> None:
         nonlocal last
         with _patient(last):
-            devices.renew(name=name, fence=fence)
+            for name, fence in held.items():
+                devices.renew(name=name, fence=fence)
             job.report()
             last = time.monotonic()
 
-    job.log(f"Training on {name}, fence {fence}")
-    folder = _work_folder(run)
-    lock = folder.parent / f".{name.replace(':', '_').replace('/', '_')}.lock"
-    folder.mkdir(parents=True, exist_ok=True)
-    threads = settings.REWARD_CPU_THREADS if device == "cpu" else None
     try:
-        yield backends.Work(folder, lock, beat, device, threads)
+        for name in names:
+            while (fence := devices.acquire(name=name, job_id=job.job.pk)) is None:
+                beat()
+                job.report(message=f"Waiting for {name}: another training holds it")
+                time.sleep(DEVICE_POLL_SECONDS)
+            held[name] = fence
+            job.log(f"Training on {name}, fence {fence}")
+        folder = _work_folder(run)
+        folder.mkdir(parents=True, exist_ok=True)
+        locks = tuple(folder.parent / f".{name.replace(':', '_').replace('/', '_')}.lock" for name in names)
+        threads = settings.REWARD_CPU_THREADS if device == "cpu" else None
+        yield backends.Work(folder, locks, beat, device, threads)
     finally:
-        devices.release(name=name, fence=fence)
+        for name, fence in held.items():
+            devices.release(name=name, fence=fence)
 
 
 @contextlib.contextmanager

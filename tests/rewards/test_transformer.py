@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (pip install -r requirements-train.txt)")
 pytest.importorskip("transformers", reason="transformers is not installed (requirements-train.txt)")
 
-from routing.rewards import backends, linear, prepare, train  # noqa: E402
+from routing.rewards import backends, linear, penalised, prepare, train  # noqa: E402
 from routing.rewards.transformer import checkpoint, launch, material, model, network, training  # noqa: E402
 from routing.rewards.transformer.batching import steps_of_epoch, within_budget  # noqa: E402
 from routing.rewards.transformer.options import Options  # noqa: E402
@@ -112,7 +112,7 @@ def test_sources_may_be_weighed_so_that_none_is_worked_against(base, tmp_path):
     events = []
     trainer = trainer_of(base, tmp_path, events=events, epochs=6, more=True)
     trainer.run()
-    assert set(trainer.more.state) == {"human", "lm"}
+    assert set(trainer.passes.more.state) == {"human", "lm"}
     found = losses_of(events)
     assert np.mean(found[-6:]) < 0.8 * np.mean(found[:3])
 
@@ -151,7 +151,7 @@ def test_a_resumed_training_is_equal_to_the_bit(base, tmp_path):
             whole.network.state_dict().items(), again.network.state_dict().values(), strict=True
         ):
             assert torch.equal(one, two), name
-        assert again.shift == whole.shift
+        assert again.passes.shift == whole.passes.shift
         assert whole.position["best"] == again.position["best"]
 
 
@@ -226,7 +226,7 @@ def test_a_frozen_or_low_rank_training_moves_only_what_it_should(base, tmp_path,
     found = losses_of(events)
     assert np.mean(found[-4:]) < np.mean(found[:4])
     if how == "frozen":
-        assert len(trainer.cache) > 20
+        assert len(trainer.passes.cache) > 20
 
 
 def test_out_of_memory_halves_the_budget_and_says_so(base, tmp_path, monkeypatch):
@@ -244,7 +244,7 @@ def test_out_of_memory_halves_the_budget_and_says_so(base, tmp_path, monkeypatch
     trainer.run()
     said = [event["note"] for event in events if "note" in event]
     assert said[0] == "Out of memory: the token budget is 256 from here on."
-    assert trainer.budget <= 200
+    assert trainer.passes.budget <= 200
     assert len(losses_of(events)) == 2 * int(np.ceil(len(trainer.stages[0].parts[0]) / 8))
 
 
@@ -285,7 +285,7 @@ def test_steps_hold_every_row_once_and_passes_keep_the_budget():
     ("option", "words"),
     [({"depth": 3}, "option 'depth'"), ({"batch": 0}, "at least 1"), ({"lr": "fast"}, "expected a number"),
      ({"token_budget": 100}, "expected at least 128"), ({"base": ""}, "option 'base'"),
-     ({"frozen": True, "lora": 2}, "choose one")],
+     ({"frozen": True, "lora": 2}, "choose one"), ({"shard": True}, "two processes or more")],
 )  # fmt: skip
 def test_options_are_checked_by_name(option, words):
     with pytest.raises(ValueError, match=words):
@@ -339,6 +339,36 @@ def trainer_pid(folder):
 
 
 @pytest.mark.slow
+def test_two_processes_learn_what_one_does_and_go_on_from_each_others_checkpoints(base, tmp_path):
+    """Through `accelerate launch`: gradients summed, stopped after a few steps, and resumed with sharded weights."""
+    how = {"data": rows(60, rated=True), "token_budget": 160, "center": 0.0, "lr": 1e-3, "ratings_lr": 1e-3}
+    alone = []
+    whole = trainer_of(base, tmp_path / "whole", events=alone, **how)
+    whole.run()
+    seen, found = [], None
+    for placement in ({"processes": 2}, {"processes": 2, "shard": True}):
+        stuff, spec = given(base, **how, **placement)
+        before = len(losses_of(seen))
+        try:
+            found = launch.train(
+                stuff, spec, tmp_path / "work", tell=seen.append, device="cpu", threads=1,
+                should_cancel=lambda n=before: not n and len(losses_of(seen)) > 8,
+            )  # fmt: skip
+        except penalised.TrainingCancelled:
+            stopped = len(losses_of(seen))
+    assert 8 < stopped < len(losses_of(alone))
+    assert {"note": f"Going on from the checkpoint at step {stopped}."} in seen
+    assert [e["step"] for e in seen if "loss" in e] == [e["step"] for e in alone if "loss" in e]
+    # sums in another order; Adam makes steps of full size of gradients that are all but 0
+    assert losses_of(seen) == pytest.approx(losses_of(alone), abs=0.005)
+    assert losses_of(seen)[:28] == pytest.approx(losses_of(alone)[:28], abs=1e-4)
+    assert [e["tokens"] for e in seen if "loss" in e] == [e["tokens"] for e in alone if "loss" in e]
+    trained = backends.load(found)
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.allclose(tensor, trained.network.state_dict()[name], atol=0.01), name
+
+
+@pytest.mark.slow
 @pytest.mark.faults
 def test_a_trainer_whose_starter_is_killed_ends_by_itself(base, tmp_path):
     stuff, spec = given(base, epochs=500)
@@ -347,7 +377,7 @@ def test_a_trainer_whose_starter_is_killed_ends_by_itself(base, tmp_path):
     material.write(work / "material.json.gz", stuff)
     script = (
         "import json,sys,subprocess,os\n"
-        f"json.dump({{'spec': {spec.as_dict()!r}, 'lock': {str(work / 'lock')!r}, 'device': 'cpu', 'threads': 1}}, open({str(work / 'request.json')!r}, 'w'))\n"
+        f"json.dump({{'spec': {spec.as_dict()!r}, 'locks': [{str(work / 'lock')!r}], 'device': 'cpu', 'threads': 1}}, open({str(work / 'request.json')!r}, 'w'))\n"
         f"p = subprocess.Popen([sys.executable, '-m', 'routing.rewards.transformer.worker', {str(work)!r}, str(os.getpid())], stdout=open({str(work / 'out')!r}, 'w'), start_new_session=True)\n"
         "print(p.pid, flush=True); p.wait()\n"
     )

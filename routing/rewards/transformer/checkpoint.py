@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+
+from routing.rewards.transformer import parallel
 
 STATE = "state.json"
 TENSORS = "tensors.safetensors"
@@ -53,23 +56,30 @@ def latest(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | Non
     return None
 
 
-def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """AdamW's state as named tensors: optim.<parameter>.<name>."""
+def optimiser_state(
+    optimiser: torch.optim.Optimizer, trained: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """AdamW's state as whole named tensors: optim.<parameter>.<name>."""
     return {
-        f"optim.{number}.{name}": torch.as_tensor(value)
-        for number, state in optimiser.state_dict()["state"].items()
-        for name, value in state.items()
+        f"optim.{parameter}.{name}": parallel.whole(torch.as_tensor(value)).cpu()
+        for parameter, tensor in trained.items()
+        for name, value in optimiser.state.get(tensor, {}).items()
     }
 
 
-def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+def restore_optimiser(
+    optimiser: torch.optim.Optimizer, trained: Mapping[str, torch.Tensor], tensors: dict[str, torch.Tensor]
+) -> None:
     """Put back what `optimiser_state` gave; learning rates are set anew by the loop."""
     document = optimiser.state_dict()
+    order = [id(p) for group in optimiser.param_groups for p in group["params"]]
+    number = {name: order.index(id(p)) for name, p in trained.items()}
     states: dict[int, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith("optim."):
-            _, number, name = key.split(".")
-            states.setdefault(int(number), {})[name] = tensor
+            parameter, _, name = key.removeprefix("optim.").rpartition(".")
+            found = tensor if name == "step" else parallel.like(tensor, trained[parameter])
+            states.setdefault(number[parameter], {})[name] = found
     document["state"] = states
     optimiser.load_state_dict(document)
 

@@ -10,13 +10,14 @@ import contextlib
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from routing.rewards.prepare import Material, Spec
 from routing.rewards.transformer import material as material_file
 from routing.rewards.transformer.options import Options
 
+WORKER = "routing.rewards.transformer.worker"
+ENDINGS = {"done", "error", "refused", "stopped"}
+ERRORS = "stderr.log"
 DEATHS = 3
 GRACE_SECONDS = 60.0
 BEAT_SECONDS = 1.0
@@ -43,7 +47,7 @@ def train(
     tell: Callable[[dict[str, Any]], None],
     beat: Callable[[], None] = lambda: None,
     should_cancel: Callable[[], bool] = lambda: False,
-    lock: Path | None = None,
+    locks: Sequence[Path] = (),
     device: str | None = None,
     threads: int | None = None,
 ) -> Path:
@@ -52,28 +56,31 @@ def train(
     `beat` is called about every second and may raise; the process is then killed before the error goes on.
     Raises ValueError where the trainer refused, TrainingCancelled, TrainerDied.
     """
-    Options.read(spec.options)
+    processes = Options.read(spec.options).processes
     folder.mkdir(parents=True, exist_ok=True)
     finished = folder / "model"
     if (finished / "model.json").is_file() and _same_request(folder, spec):
         return finished
     material_file.write(folder / "material.json.gz", material)
     request = {
-        "spec": spec.as_dict(), "lock": str(lock or folder / ".device.lock"), "device": device, "threads": threads,
+        "spec": spec.as_dict(), "locks": [str(lock) for lock in locks or [folder / ".device.lock"]],
+        "device": device, "threads": threads,
     }  # fmt: skip
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     shutil.rmtree(finished, ignore_errors=True)
     for attempt in range(1, DEATHS + 1):
-        code, refused, tail = _once(folder, tell, beat, should_cancel)
+        code, last, tail = _once(folder, processes, tell, beat, should_cancel)
+        if "refused" in last:
+            raise ValueError(last["refused"])
+        if "stopped" in last:
+            raise TrainingCancelled
         if code == 0:
             return finished
-        if refused:
-            raise ValueError(refused)
-        if code == 3:
-            raise TrainingCancelled
         how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        if code > 0 and not (processes > 1 and (signalled := _signal(folder))):
+            raise TrainerDied(f"The trainer {how}: {last.get('error') or tail or 'it said nothing'}")
         if code > 0:
-            raise TrainerDied(f"The trainer {how}: {tail or 'it said nothing'}")
+            how = f"killed by signal {signalled} in one of its {processes} processes"
         if attempt < DEATHS:
             tell({"note": f"The trainer was {how}; going on from its last checkpoint."})
     raise TrainerDied(
@@ -92,20 +99,22 @@ def _same_request(folder: Path, spec: Spec) -> bool:
 
 def _once(
     folder: Path,
+    processes: int,
     tell: Callable[[dict[str, Any]], None],
     beat: Callable[[], None],
     should_cancel: Callable[[], bool],
-) -> tuple[int, str, str]:
-    """Run the process to its end; returns (exit code, refusal, last words on stderr)."""
-    errors = folder / "stderr.log"
+) -> tuple[int, dict[str, Any], str]:
+    """Run the trainer to its end; returns (exit code, the event that ended it, last words on stderr)."""
+    errors = folder / ERRORS
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
                    "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}  # fmt: skip
     with errors.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "routing.rewards.transformer.worker", str(folder), str(os.getpid())],
+            [sys.executable, "-m", *_launcher(processes), WORKER, str(folder), str(os.getpid())],
             stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT, env=environment, start_new_session=True,
         )  # fmt: skip
-    refused, asked, last = "", 0.0, 0.0
+    ended: dict[str, Any] = {}
+    asked, last = 0.0, 0.0
     try:
         for line in _lines(process):
             now = time.monotonic()
@@ -123,13 +132,25 @@ def _once(
                 event = json.loads(line)
             except ValueError:
                 continue  # a library printed something
-            refused = event.get("refused", refused)
-            if "refused" not in event and "done" not in event:
+            if not isinstance(event, dict):
+                continue
+            if ENDINGS & event.keys():
+                ended = event
+            else:
                 tell(event)
         process.wait()
     finally:
         _kill(process)
-    return process.returncode, refused, _tail(errors)
+    return process.returncode, ended, _tail(errors)
+
+
+def _launcher(processes: int) -> list[str]:
+    """What starts the worker: nothing for one process, else `accelerate launch`, on a port that is free."""
+    if processes == 1:
+        return []
+    return ["accelerate.commands.accelerate_cli", "launch", "--multi_gpu", "--num_processes", str(processes),
+            "--num_machines", "1", "--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no",
+            "--module"]  # fmt: skip
 
 
 def _lines(process: subprocess.Popen) -> Iterator[str]:
@@ -159,6 +180,13 @@ def _kill(process: subprocess.Popen) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _signal(folder: Path) -> int:
+    """The signal that killed one of several processes, as their launcher tells it; 0 where none did."""
+    said = (folder / ERRORS).read_text("utf-8", "replace")
+    found = [int(n) for n in re.findall(r"traceback : Signal (\d+) \(", said) if int(n) != signal.SIGTERM]
+    return found[0] if found else 0
 
 
 def _tail(path: Path) -> str:

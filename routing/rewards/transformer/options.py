@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+# Where a training runs; it may go on elsewhere from the same checkpoint.
+PLACEMENT = ("processes", "shard")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -25,6 +28,8 @@ class Options:
         more: weigh the sources so that no head gradient is worked against (MORE).
         add_pad: add a padding token where the tokenizer has none of its own.
         checkpoint_every, evaluate_every: optimiser steps. patience: evaluations without a better one.
+        processes: how many train together, each on a device of its own; a step's rows are dealt out among them.
+        shard: divide the trunk's weights among the processes (FSDP) instead of keeping them whole in each (DDP).
     """
 
     base: str
@@ -48,6 +53,8 @@ class Options:
     checkpoint_every: int = 50
     evaluate_every: int = 10
     patience: int = 5
+    processes: int = 1
+    shard: bool = False
 
     @classmethod
     def read(cls, given: dict[str, Any]) -> Options:
@@ -69,7 +76,7 @@ class Options:
         options = cls(**values)
         for name, least in (("max_length", 8), ("token_budget", 8), ("batch", 1), ("epochs", 1),
                             ("ratings_epochs", 1), ("checkpoint_every", 1), ("evaluate_every", 1),
-                            ("patience", 1), ("warmup", 0), ("lora", 0)):  # fmt: skip
+                            ("patience", 1), ("warmup", 0), ("lora", 0), ("processes", 1)):  # fmt: skip
             if getattr(options, name) < least:
                 raise ValueError(f"option {name!r}: expected at least {least}, not {getattr(options, name)}")
         for name in ("lr", "ratings_lr"):
@@ -82,6 +89,8 @@ class Options:
                 f"option 'token_budget': expected at least {2 * options.max_length}, so that a pair of "
                 f"{options.max_length} tokens each fits"
             )
+        if options.shard and (options.processes < 2 or options.frozen):
+            raise ValueError("option 'shard': expected two processes or more, and a trunk that is trained")
         if options.frozen and options.lora:
             raise ValueError("option 'lora': a frozen trunk has no updates; choose one of frozen and lora")
         return options

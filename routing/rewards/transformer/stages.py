@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from routing.rewards.transformer.batching import Encoder
 from routing.rewards.transformer.options import Options
 
 VALIDATION_SHARE = 0.1
+
+Tell = Callable[[dict[str, Any]], None]
 
 
 class CannotTrain(ValueError):

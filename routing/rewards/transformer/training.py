@@ -1,7 +1,7 @@
-"""The training loop: steps under a token budget, checkpoints, validation, out-of-memory.
+"""The training loop: stages, optimiser steps, validation, checkpoints.
 
-What is learnt from, and in which stages, is in `stages.py`. On a CPU a resumed run goes on bit by bit as if it had
-not been interrupted.
+What is learnt from, and in which stages, is in `stages.py`; how a step's rows go through the network in `passes.py`. On
+a CPU a resumed run goes on bit by bit as if it had not been interrupted.
 """
 
 from __future__ import annotations
@@ -12,24 +12,22 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch.distributed.tensor import DTensor
 
 from routing.rewards import list_losses, losses
-from routing.rewards.penalised import fit_temperature
+from routing.rewards.penalised import EXPO_ALPHAS, fit_temperature
 from routing.rewards.prepare import Material, Spec
-from routing.rewards.transformer import checkpoint, network, rows
-from routing.rewards.transformer.batching import Encoder, padded, steps_of_epoch, within_budget
-from routing.rewards.transformer.options import Options
-from routing.rewards.transformer.stages import CannotTrain, Stage, stages_of
+from routing.rewards.transformer import checkpoint, network, parallel, rows
+from routing.rewards.transformer.batching import Encoder, steps_of_epoch
+from routing.rewards.transformer.options import PLACEMENT, Options
+from routing.rewards.transformer.passes import Found, Passes
+from routing.rewards.transformer.stages import CannotTrain, Stage, Tell, stages_of
 
 STUCK_STEPS, STUCK_MARGIN = 20, 1e-6
 LN2 = math.log(2.0)
-
-Tell = Callable[[dict[str, Any]], None]
 
 
 class Stopped(Exception):
@@ -50,36 +48,42 @@ class Trainer:
         should_stop: Callable[[], bool] = lambda: False,
         device: str | None = None,
     ) -> None:
-        self.spec, self.options, self.folder, self.tell, self.should_stop = (
-            spec,
-            options,
-            folder,
-            tell,
-            should_stop,
-        )
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        # Before the network exists: its heads are drawn from this seed.
-        torch.manual_seed(spec.seed % 2**63)
-        trunk, self.tokenizer, self.template = network.load_base(
-            options.base, options.revision, add_pad=options.add_pad, device=self.device
-        )
-        self.encode = Encoder(self.tokenizer, self.template, options.max_length)
+        self.group = parallel.Group(device, shard=options.shard)
+        self.spec, self.options, self.folder, self.should_stop = spec, options, folder, should_stop
+        self.tell = parallel.speaking(self.group, tell)
         self.attributes = rows.attributes_of(material.ratings if spec.use_ratings else None)
-        self.network = network.RewardNetwork(trunk, self.attributes)
-        if options.frozen:
-            trunk.requires_grad_(False)
-        elif options.lora:
-            network.add_low_rank(trunk, options.lora)
-        self.network.to(self.device)
-        self.n_parameters = sum(p.numel() for p in trunk.parameters())
-        self.budget = options.token_budget
-        self.shift, self.more = list_losses.RunningMean(), list_losses.MoreWeights()
-        self.cache: dict[tuple[int, ...], torch.Tensor] = {}
-        found = stages_of(material, spec, options, self.encode, rated=bool(self.attributes))
+        made, self.tokenizer, self.template = self._network()
+        self.n_parameters = sum(p.numel() for p in made.trunk.parameters())
+        if self.group.sharded:
+            self.group.shard(made.trunk)
+        self.passes = Passes(made, self.tokenizer.pad_token_id, spec, options, self.group, self.tell)
+        encode = Encoder(self.tokenizer, self.template, options.max_length)
+        found = stages_of(material, spec, options, encode, rated=bool(self.attributes))
         self.stages, self.validation, self.left_out = found.stages, found.validation, found.left_out
         self.optimiser: torch.optim.Optimizer | None = None
         self.position = {"stage": 0, "epoch": 0, "index": 0, "step": 0, "bad": 0, "best": None, "tokens": 0}
         self.stuck: list[tuple[float, float]] = []
+        self.best: dict[str, torch.Tensor] | None = None
+        self.first: dict[str, torch.Tensor] | None = None
+
+    @property
+    def network(self) -> network.RewardNetwork:
+        return self.passes.network
+
+    def _network(self) -> tuple[network.RewardNetwork, object, str]:
+        """(the network as it begins, tokenizer, template)."""
+        options, device = self.options, self.group.device
+        # Before the network exists: its heads are drawn from this seed.
+        torch.manual_seed(self.spec.seed % 2**63)
+        trunk, tokenizer, template = network.load_base(
+            options.base, options.revision, add_pad=options.add_pad, device=device
+        )
+        made = network.RewardNetwork(trunk, self.attributes)
+        if options.frozen:
+            trunk.requires_grad_(False)
+        elif options.lora:
+            network.add_low_rank(trunk, options.lora)
+        return made.to(device), tokenizer, template
 
     # --- the loop ----------------------------------------------------------------------------------------
     def run(self) -> None:
@@ -95,7 +99,16 @@ class Trainer:
                 self._begin(stage)
             self._train(stage, total)
             self._end_stage()
+        self._gather()
         network.merge_low_rank(self.network.trunk)
+
+    def _gather(self) -> None:
+        """Make the trained network whole; from here on each process is alone, and only the leading one goes on."""
+        if self.group.sharded:
+            state = {name: parallel.whole(tensor).cpu() for name, tensor in self.network.state_dict().items()}
+            self.passes.network = self._network()[0]
+            self.network.load_state_dict(state)
+        self.group.part()
 
     def _total_steps(self) -> int:
         return sum(
@@ -110,17 +123,16 @@ class Trainer:
         self.stuck = []
 
     def _optimiser(self, stage: Stage) -> torch.optim.Optimizer:
-        decayed, plain = [], []
-        for parameter in self.network.parameters():
-            if parameter.requires_grad:
-                (decayed if parameter.ndim > 1 else plain).append(parameter)
+        trained = self._trained().values()
+        decay = self.options.weight_decay
         groups = [
-            {"params": decayed, "weight_decay": self.options.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
+            {"params": some, "weight_decay": decay if matrices else 0.0}
+            for matrices in (True, False)
+            for split in (True, False)
+            if (some := [p for p in trained if (p.ndim > 1, isinstance(p, DTensor)) == (matrices, split)])
         ]
-        return torch.optim.AdamW(
-            groups, lr=stage.lr, betas=(0.9, self.options.beta2), fused=self.device.startswith("cuda")
-        )
+        fused = self.group.device.startswith("cuda")
+        return torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, self.options.beta2), fused=fused)
 
     def _train(self, stage: Stage, total: int) -> None:
         options, place = self.options, self.position
@@ -129,24 +141,24 @@ class Trainer:
             plan = self._plan(stage, place["epoch"])
             while place["index"] < len(plan):
                 part, chosen = plan[place["index"]]
-                loss, margin, accuracy = self._step(stage, stage.parts[part], chosen)
+                found = self._step(stage, stage.parts[part], chosen)
                 place["index"] += 1
                 place["step"] += 1
-                self._watch_for_ln2(stage, loss, margin)
+                self._watch_for_ln2(stage, found.loss, found.margin)
                 spent = max(time.monotonic() - began, 1e-9)
                 speed = (place["tokens"] - tokens_before) / spent
                 left = (total - place["step"]) * spent / (place["step"] - steps_before)
                 self.tell(
                     {
-                        "stage": stage.name, "step": place["step"], "total": total, "loss": loss, "accuracy": accuracy,
-                        "lr": self._lr(stage), "tokens_per_second": round(speed, 1), "eta_seconds": round(left),
+                        "stage": stage.name, "step": place["step"], "total": total, "loss": found.loss,
+                        "accuracy": found.accuracy, "lr": self._lr(stage), "tokens_per_second": round(speed, 1), "eta_seconds": round(left),
                         "tokens": place["tokens"], "memory_mib": self._memory(),
                         "flops": 6.0 * self.n_parameters * speed,
                     }
                 )  # fmt: skip
                 if place["step"] % options.evaluate_every == 0 and self._validate(stage):
                     return
-                if self.should_stop():
+                if self.group.any(self.should_stop()):
                     self.save()
                     raise Stopped
                 if place["step"] % options.checkpoint_every == 0:
@@ -171,129 +183,15 @@ class Trainer:
         done = self.position["step"] - self.position.get("stage_began", 0)
         return stage.lr * min(1.0, (done + 1) / max(self.options.warmup, 1))
 
-    def _step(self, stage: Stage, part: rows.Rows, chosen: np.ndarray) -> tuple[float, float, float | None]:
-        """One optimiser step; returns (loss, mean |margin| of pairs, accuracy of decided pairs)."""
+    def _step(self, stage: Stage, part: rows.Rows, chosen: np.ndarray) -> Found:
         assert self.optimiser is not None
-        while True:
-            self.optimiser.zero_grad(set_to_none=True)
-            try:
-                found = self._accumulate(part, chosen)
-                break
-            except torch.OutOfMemoryError as error:
-                self._less_memory(error, part, chosen)
-        nn.utils.clip_grad_norm_([p for p in self.network.parameters() if p.requires_grad], self.options.clip)
+        found = self.passes.gradients(part, chosen)
+        self.group.clip([p for p in self.network.parameters() if p.requires_grad], self.options.clip)
         for group in self.optimiser.param_groups:
             group["lr"] = self._lr(stage)
         self.optimiser.step()
-        loss, outputs, tokens = found
-        self.position["tokens"] += tokens
-        self.shift.update(outputs["reward"])
-        return loss, outputs["margin"], outputs["accuracy"]
-
-    def _accumulate(self, part: rows.Rows, chosen: np.ndarray) -> tuple[float, dict[str, Any], int]:
-        lengths, sizes = part.lengths, part.sizes
-        weight = self._weights(part, chosen)
-        whole, value, tokens = float(weight.sum()), 0.0, 0
-        rewards, deltas, signs = [], [], []
-        at = {int(row): w for row, w in zip(chosen, weight, strict=True)}
-        for rows_in in within_budget(chosen, lengths, sizes, self.budget):
-            some = part.take(rows_in)
-            outputs = self._outputs([ids for row in some.sequences for ids in row])
-            w = np.array([at[int(row)] for row in rows_in])
-            if not w.sum() > 0:
-                continue
-            loss = rows.loss_of(
-                some, outputs, self.spec.loss, weight=w, nu=self.network.nu, shift=self.shift.mean,
-                center=self.options.center,
-            )  # fmt: skip
-            share = float(w.sum()) / whole
-            (loss * share).backward()
-            value += float(loss.detach()) * share
-            tokens += sum(len(ids) for row in some.sequences for ids in row)
-            reward = outputs[:, -1].detach().float().cpu().numpy()
-            if some.kind != "rating":
-                rewards.append(reward)
-            if some.kind == "pair":
-                deltas.append(reward[1::2] - reward[0::2])
-                signs.append(some.targets["sign"])
-        delta = np.concatenate(deltas) if deltas else np.zeros(0)
-        sign = np.concatenate(signs) if signs else np.zeros(0)
-        decided = sign != 0
-        return (
-            value,
-            {
-                "reward": np.concatenate(rewards) if rewards else np.zeros(0),
-                "margin": float(np.abs(delta).mean()) if len(delta) else math.inf,
-                "accuracy": float(np.mean(np.sign(delta[decided]) == sign[decided]))
-                if decided.any()
-                else None,
-            },
-            tokens,
-        )
-
-    def _weights(self, part: rows.Rows, chosen: np.ndarray) -> np.ndarray:
-        """The rows' weights; with `more`, times the weight of their source that works against no other."""
-        weight = part.weight[chosen]
-        sources = sorted({part.source[i] for i in chosen})
-        if not self.options.more or len(sources) < 2 or part.kind == "rating":
-            return weight
-        gradients = {}
-        for source in sources:
-            mine = np.array([i for i in chosen if part.source[i] == source])
-            some = part.take(mine)
-            with torch.no_grad():
-                pooled = self._pooled([ids for row in some.sequences for ids in row])
-            outputs = self.network.heads(pooled.detach())
-            loss = rows.loss_of(
-                some, outputs, self.spec.loss, weight=some.weight, nu=self.network.nu, shift=self.shift.mean,
-                center=0.0,
-            )  # fmt: skip
-            (slope,) = torch.autograd.grad(loss, [self.network.head.weight])
-            gradients[source] = slope[-1].cpu().numpy()
-        factor = self.more.update(gradients)
-        return weight * np.array([factor[part.source[i]] for i in chosen])
-
-    def _pooled(self, sequences: list[list[int]]) -> torch.Tensor:
-        if self.options.frozen:
-            missing = [ids for ids in sequences if tuple(ids) not in self.cache]
-            if missing:
-                with torch.no_grad():
-                    for ids, state in zip(missing, self._states(missing), strict=True):
-                        self.cache[tuple(ids)] = state
-            return torch.stack([self.cache[tuple(ids)] for ids in sequences])
-        return self._states(sequences)
-
-    def _states(self, sequences: list[list[int]]) -> torch.Tensor:
-        ids, mask = padded(sequences, self.tokenizer.pad_token_id)
-        with torch.autocast(
-            self.device.split(":")[0], torch.bfloat16, enabled=self.device.startswith("cuda")
-        ):
-            return self.network.pooled(ids.to(self.device), mask.to(self.device))
-
-    def _outputs(self, sequences: list[list[int]]) -> torch.Tensor:
-        return self.network.heads(self._pooled(sequences))
-
-    def _less_memory(self, error: BaseException, part: rows.Rows, chosen: np.ndarray) -> None:
-        """Halve the token budget; below one row, compute activations again instead of keeping them."""
-        if self.device.startswith("cuda"):
-            torch.cuda.empty_cache()
-        least = int(max(part.lengths[chosen] * part.sizes[chosen]))
-        if self.budget > least:
-            self.budget = max(self.budget // 2, least)
-            self.tell({"note": f"Out of memory: the token budget is {self.budget:,} from here on."})
-        elif not getattr(self.network.trunk, "is_gradient_checkpointing", False) and not self.options.frozen:
-            self.network.trunk.gradient_checkpointing_enable(
-                gradient_checkpointing_kwargs={"use_reentrant": False}
-            )
-            self.network.trunk.train()
-            self.tell(
-                {"note": "Out of memory with one row at a time: activations are computed twice from here on."}
-            )
-        else:
-            raise CannotTrain(
-                f"The memory of {self.device} does not hold one row of {least:,} tokens. Lower max_length, "
-                "use lora or frozen, or a smaller base."
-            ) from error
+        self.position["tokens"] += found.tokens
+        return found
 
     def _watch_for_ln2(self, stage: Stage, loss: float, margin: float) -> None:
         """Abort where pairs get one reward for both sides: the head reads the same token of each."""
@@ -307,25 +205,11 @@ class Trainer:
             )
 
     # --- validation --------------------------------------------------------------------------------------
-    def margins(self, given: rows.Rows) -> np.ndarray:
-        """r(second) - r(first) of pairs, without gradients."""
-        if not len(given):
-            return np.zeros(0)
-        out = np.zeros(len(given))
-        with torch.no_grad():
-            for chosen in within_budget(np.arange(len(given)), given.lengths, given.sizes, self.budget):
-                some = given.take(chosen)
-                reward = (
-                    self._outputs([ids for row in some.sequences for ids in row])[:, -1].float().cpu().numpy()
-                )
-                out[chosen] = reward[1::2] - reward[0::2]
-        return out
-
     def _validate(self, stage: Stage, *, last: bool = False) -> bool:
         """Measure on the validation pairs, keep the best weights; true when there was none better for long."""
         if stage.name == "ratings" or not len(self.validation):
             return False
-        delta = self.margins(self.validation)
+        delta = self.passes.margins(self.validation)
         nll = float(losses.soft_bradley_terry(delta, self.validation.targets["target"])[0])
         sign = self.validation.targets["sign"]
         right = float(np.mean(np.sign(delta[sign != 0]) == sign[sign != 0])) if np.any(sign) else None
@@ -333,7 +217,7 @@ class Trainer:
         self.tell({"validation": {"step": place["step"], "nll": nll, "accuracy": right, "n": len(delta)}})
         if place["best"] is None or nll < place["best"]:
             place["best"], place["bad"] = nll, 0
-            self.best = {k: v.detach().cpu().clone() for k, v in self._trained().items()}
+            self.best = self._kept()
             return False
         place["bad"] += 1
         return not last and place["bad"] >= self.options.patience
@@ -342,21 +226,25 @@ class Trainer:
         """The weights that training moves."""
         return {name: p for name, p in self.network.named_parameters() if p.requires_grad}
 
+    def _kept(self) -> dict[str, torch.Tensor]:
+        """A whole copy of them in memory."""
+        return {name: parallel.whole(p.detach()).cpu().clone() for name, p in self._trained().items()}
+
     def _put(self, weights: dict[str, torch.Tensor]) -> None:
         own = self._trained()
         with torch.no_grad():
             for name, value in weights.items():
-                own[name].copy_(value)
+                own[name].copy_(parallel.like(value, own[name]))
 
     def _end_stage(self) -> None:
-        if getattr(self, "best", None):
+        if self.best:
             self._put(self.best)
-        start = {k: v.detach().cpu().clone() for k, v in self._trained().items()}
+        start = self._kept()
         stage = self.stages[self.position["stage"]]
         if stage.name == "ratings" and self.spec.extrapolate:
             self.first = start
-        elif self.spec.extrapolate and getattr(self, "first", None):
-            self._extrapolate(start)
+        elif self.spec.extrapolate and self.first:
+            self._extrapolate(self.first, start)
         self.best = None
         self.optimiser = None
         self.position |= {
@@ -365,19 +253,17 @@ class Trainer:
         }  # fmt: skip
         self.save()
 
-    def _extrapolate(self, end: dict[str, torch.Tensor]) -> None:
+    def _extrapolate(self, first: dict[str, torch.Tensor], end: dict[str, torch.Tensor]) -> None:
         """Go on beyond the second stage, as far as validation likes it (ExPO)."""
-        from routing.rewards.penalised import EXPO_ALPHAS
-
         tried = {}
         for alpha in EXPO_ALPHAS:
-            self._put({k: self.first[k] + alpha * (v - self.first[k]) for k, v in end.items()})
-            delta = self.margins(self.validation)
+            self._put({k: first[k] + alpha * (v - first[k]) for k, v in end.items()})
+            delta = self.passes.margins(self.validation)
             tried[alpha] = (
                 losses.soft_bradley_terry(delta, self.validation.targets["target"])[0] if len(delta) else 0.0
             )
         alpha = min(tried, key=tried.__getitem__)
-        self._put({k: self.first[k] + alpha * (v - self.first[k]) for k, v in end.items()})
+        self._put({k: first[k] + alpha * (v - first[k]) for k, v in end.items()})
         self.position["extrapolation"] = alpha
         self.tell({"note": f"Extrapolated by {alpha:g} beyond the ratings' weights."})
 
@@ -385,12 +271,14 @@ class Trainer:
         """Fitted on the validation pairs; 1 where there are fewer than ten."""
         if len(self.validation) < 10:
             return 1.0
-        return fit_temperature(self.margins(self.validation), self.validation.targets["target"])
+        return fit_temperature(self.passes.margins(self.validation), self.validation.targets["target"])
 
     # --- checkpoints -------------------------------------------------------------------------------------
     def fingerprint(self) -> str:
-        """What must be equal for a checkpoint to be of this training: spec, options but the folders, data."""
-        digest = hashlib.sha256(repr((asdict(self.options), self.spec.as_dict())).encode())
+        """What must be equal for a checkpoint to be of this training: spec, options but where it runs, data."""
+        how = {**self.spec.as_dict(), "options": asdict(self.options)}
+        how["options"] = {name: value for name, value in how["options"].items() if name not in PLACEMENT}
+        digest = hashlib.sha256(repr(how).encode())
         for stage in self.stages:
             for part in stage.parts:
                 digest.update(
@@ -401,21 +289,24 @@ class Trainer:
         return digest.hexdigest()
 
     def save(self) -> None:
-        """Write a checkpoint of everything that the next step depends on."""
-        tensors = {f"weight.{k}": v for k, v in self._trained().items()}
-        for name in ("best", "first"):
-            tensors |= {f"{name}.{k}": v for k, v in (getattr(self, name, None) or {}).items()}
+        """Write a checkpoint of everything that the next step depends on; every process must call it."""
+        tensors = {f"weight.{name}": p for name, p in self._kept().items()}
+        for name, kept in (("best", self.best), ("first", self.first)):
+            tensors |= {f"{name}.{k}": v for k, v in (kept or {}).items()}
         if self.optimiser is not None:
-            tensors |= checkpoint.optimiser_state(self.optimiser)
+            tensors |= checkpoint.optimiser_state(self.optimiser, self._trained())
         tensors["rng.cpu"] = torch.get_rng_state()
-        if self.device.startswith("cuda"):
+        if self.group.device.startswith("cuda"):
             tensors["rng.cuda"] = torch.cuda.get_rng_state()
-        tensors |= {f"more.{k}": torch.from_numpy(v) for k, v in self.more.state.items()}
+        passes = self.passes
+        tensors |= {f"more.{k}": torch.from_numpy(v) for k, v in passes.more.state.items()}
         state = {
-            "fingerprint": self.fingerprint(), "position": self.position, "budget": self.budget,
-            "shift": asdict(self.shift), "has_optimiser": self.optimiser is not None, "stuck": self.stuck,
+            "fingerprint": self.fingerprint(), "position": self.position, "budget": passes.budget,
+            "shift": asdict(passes.shift), "has_optimiser": self.optimiser is not None, "stuck": self.stuck,
         }  # fmt: skip
-        checkpoint.write(self.folder, self.position["step"], tensors, state)
+        if self.group.leads:
+            checkpoint.write(self.folder, self.position["step"], tensors, state)
+        self.group.wait()
 
     def _resume(self) -> bool:
         found = checkpoint.latest(self.folder)
@@ -432,18 +323,18 @@ class Trainer:
 
         self._put(part("weight"))
         self.best, self.first = part("best") or None, part("first") or None
-        self.position, self.budget = state["position"], state["budget"]
-        self.shift = list_losses.RunningMean(**state["shift"])
-        self.more.state = {k: v.numpy() for k, v in part("more").items()}
+        self.position, self.passes.budget = state["position"], state["budget"]
+        self.passes.shift = list_losses.RunningMean(**state["shift"])
+        self.passes.more.state = {k: v.numpy() for k, v in part("more").items()}
         self.stuck = [tuple(entry) for entry in state["stuck"]]
         if state["has_optimiser"]:
             self.optimiser = self._optimiser(self.stages[self.position["stage"]])
-            checkpoint.restore_optimiser(self.optimiser, tensors)
+            checkpoint.restore_optimiser(self.optimiser, self._trained(), tensors)
         torch.set_rng_state(tensors["rng.cpu"])
-        if self.device.startswith("cuda") and "rng.cuda" in tensors:
+        if self.group.device.startswith("cuda") and "rng.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["rng.cuda"])
         self.tell({"note": f"Going on from the checkpoint at step {self.position['step']:,}."})
         return True
 
     def _memory(self) -> int | None:
-        return torch.cuda.max_memory_allocated() // 2**20 if self.device.startswith("cuda") else None
+        return torch.cuda.max_memory_allocated() // 2**20 if self.group.device.startswith("cuda") else None

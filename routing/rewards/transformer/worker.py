@@ -1,9 +1,11 @@
 """The trainer's own process: python -m routing.rewards.transformer.worker FOLDER
 
 FOLDER holds `material.json.gz` and `request.json`; checkpoints go to FOLDER/checkpoints and the finished model
-to FOLDER/model (whole, by a rename). Events are JSON lines on stdout. SIGTERM: checkpoint and end with code 3.
-It ends by itself when the process that started it is gone, and holds a lock on its device, so that there are
-never two trainers on one. Exit codes: 0 done, 2 refused (the last event says why), 3 stopped.
+to FOLDER/model (whole, by a rename). Events are JSON lines on stdout; the last one says how it ended. SIGTERM:
+checkpoint and end. It ends by itself when the process that started it is gone, and holds a lock on its devices, so
+that there are never two trainers on one. Exit codes: 0 done, 2 refused, 3 stopped.
+
+With several processes `accelerate launch` starts this in each of them, and the first alone locks, speaks and writes.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 DONE, REFUSED, STOPPED = 0, 2, 3
+LEADS = os.environ.get("RANK", "0") == "0"
 ORPHAN_SECONDS = 0.5
 
 
@@ -29,17 +32,31 @@ def main(folder: Path, parent: int) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
-    lock = os.open(request["lock"], os.O_CREAT | os.O_RDWR, 0o600)
-    _tell({"note": "Loading"})
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            _tell({"note": "Another trainer holds the device; waiting."})
-            if stop.wait(1.0):
-                return STOPPED
-    return _train(folder, request, stop)
+    if LEADS:
+        _tell({"note": "Loading"})
+    try:
+        code = STOPPED if LEADS and not _locked(request["locks"], stop) else _train(folder, request, stop)
+    except Exception as error:
+        _tell({"error": f"{type(error).__name__}: {error}"[:500]})
+        raise
+    if code == STOPPED and LEADS:
+        _tell({"stopped": True})
+    return code
+
+
+def _locked(paths: list[str], stop: threading.Event) -> bool:
+    """Wait for the locks of all devices, in the order given; false where the training is stopped before."""
+    for path in paths:
+        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                _tell({"note": "Another trainer holds the device; waiting."})
+                if stop.wait(1.0):
+                    return False
+    return True
 
 
 def _train(folder: Path, request: dict[str, Any], stop: threading.Event) -> int:
@@ -65,12 +82,14 @@ def _train(folder: Path, request: dict[str, Any], stop: threading.Event) -> int:
     except (training.CannotTrain, network.BaseRefused) as error:
         _tell({"refused": str(error)})
         return REFUSED
+    if not trainer.group.leads:
+        return DONE
     place = trainer.position
     info = {
         "loss": spec.loss, "seed": spec.seed, "base": options.base, "revision": options.revision,
         "options": asdict(options), "steps": place["step"], "tokens": place["tokens"],
-        "parameters": trainer.n_parameters, "left_out": trainer.left_out, "device": trainer.device,
-        "extrapolation": place.get("extrapolation", 1.0), "token_budget": trainer.budget,
+        "parameters": trainer.n_parameters, "left_out": trainer.left_out, "device": trainer.group.device,
+        "extrapolation": place.get("extrapolation", 1.0), "token_budget": trainer.passes.budget,
         "seconds": round(time.monotonic() - began, 1), "torch": torch.__version__,
     }  # fmt: skip
     found = model.TransformerModel(
@@ -99,11 +118,19 @@ def _tell(event: dict[str, Any]) -> None:
         os._exit(STOPPED)
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: nobody would hear of what it does."""
+def _end_with(starter: int) -> None:
+    """End this process when its parent or the starter is gone: nobody would hear of what it does."""
+    parent = os.getppid()
+    if parent != starter:  # `accelerate launch` stands between
+        import psutil
+
+        try:
+            known = psutil.Process(starter)
+        except psutil.NoSuchProcess:
+            os._exit(STOPPED)
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent and (parent == starter or known.is_running()):
             time.sleep(ORPHAN_SECONDS)
         os._exit(STOPPED)
 
