@@ -6,8 +6,11 @@ An encoder turns texts into rows of unit length (zero for texts without words), 
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +18,9 @@ import numpy as np
 from scipy import sparse
 
 from .text import N_HASHED, clip_text, hashed_ngrams
+
+MAX_TOKENS = 512
+KEPT_ROWS = 200_000
 
 
 class Encoder(Protocol):
@@ -37,26 +43,96 @@ class HashingEncoder:
 
 
 class SentenceEncoder:
-    """A sentence-transformers model from a local folder; nothing is downloaded.
+    """A frozen sentence-embedding model from a local folder of safetensors; nothing is downloaded, no code of it is run.
 
-    Raises ValueError if the folder is missing, or if the package is (`requirements-train.txt` has it).
+    A text's row is the mean of the last states, or the state that the folder's `1_Pooling` names (the layout of
+    sentence-transformers, Reimers & Gurevych 2019, arXiv:1908.10084). Texts go through one by one, so that a row does
+    not depend on what stands beside it; longer ones are cut at the model's limit. Raises ValueError where the folder
+    holds no such model, or torch is missing (`requirements-train.txt`).
     """
 
-    def __init__(self, path: str | Path, *, batch: int = 64) -> None:
+    def __init__(self, path: str | Path) -> None:
         path = Path(path)
-        if not path.is_dir():
-            raise ValueError(f"{path}: expected the folder of a sentence-transformers model")
-        if importlib.util.find_spec("sentence_transformers") is None:
-            raise ValueError("embeddings need the package sentence-transformers; hashed n-grams need nothing")
-        from sentence_transformers import SentenceTransformer
+        if not (path / "config.json").is_file():
+            raise ValueError(f"{path}: expected the folder of a sentence-embedding model")
+        if not (importlib.util.find_spec("torch") and importlib.util.find_spec("transformers")):
+            raise ValueError("embeddings need torch and transformers; hashed n-grams need nothing")
+        import torch
+        from transformers import AutoModel, AutoTokenizer
 
-        self.model, self.batch = SentenceTransformer(str(path), local_files_only=True), batch
-        self.name = f"sentence-{path.name}"
+        how = {"trust_remote_code": False, "local_files_only": True}
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(path, **how)
+            self.model = AutoModel.from_pretrained(
+                path, use_safetensors=True, dtype=torch.float32, **how
+            ).eval()
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(f"{path}: no sentence-embedding model can be read: {error}") from error
+        self.path, self.pooling = str(path), _pooling(path)
+        positions = getattr(self.model.config, "max_position_embeddings", MAX_TOKENS)
+        self.max_tokens = min(MAX_TOKENS, positions, int(self.tokenizer.model_max_length))
+        self.dimension = int(self.model.config.hidden_size)
+        self.sha256 = _sha256(path)
+        self.name = f"sentence-{path.name}-{self.sha256[:8]}"
+        self._known: dict[str, np.ndarray] = {}
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        clipped = [clip_text(text) for text in texts]
-        rows = self.model.encode(clipped, batch_size=self.batch, normalize_embeddings=True)
-        return np.asarray(rows, dtype=np.float32)
+        if len(self._known) > KEPT_ROWS:
+            self._known.clear()
+        rows = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            if text not in self._known:
+                self._known[text] = self._row(text)
+            row[:] = self._known[text]
+        return rows
+
+    def _row(self, text: str) -> np.ndarray:
+        import torch
+
+        given = self.tokenizer(
+            clip_text(text), truncation=True, max_length=self.max_tokens, return_tensors="pt"
+        )
+        if not text.strip() or not given["input_ids"].shape[1]:
+            return np.zeros(self.dimension, dtype=np.float32)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(
+            1
+        )  # one text is little work: threads would wait for each other, ten times longer
+        try:
+            with torch.inference_mode():
+                found = self.model(input_ids=given["input_ids"], attention_mask=given["attention_mask"])
+        finally:
+            torch.set_num_threads(threads)
+        states = found.last_hidden_state[0].float().numpy()
+        row = states.mean(axis=0) if self.pooling == "mean" else states[0 if self.pooling == "first" else -1]
+        return row / max(float(np.linalg.norm(row)), 1e-12)
+
+
+def _pooling(path: Path) -> str:
+    """Which states make a text's row: "mean", "first" or "last"."""
+    try:
+        said = json.loads((path / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "mean"
+    if said.get("pooling_mode_cls_token"):
+        return "first"
+    return "last" if said.get("pooling_mode_lasttoken") else "mean"
+
+
+def _sha256(path: Path) -> str:
+    """Of everything that decides what the model gives: its weights, configuration and tokenizer."""
+    digest = hashlib.sha256()
+    for file in sorted([*path.glob("*.safetensors"), *path.glob("*.json"), *path.glob("1_Pooling/*.json")]):
+        digest.update(file.name.encode())
+        with file.open("rb") as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=2)
+def sentences(path: str) -> SentenceEncoder:
+    """The encoder of a folder, kept in memory with the rows it has made."""
+    return SentenceEncoder(path)
 
 
 def encoder(spec: str = "hashing") -> Encoder:
@@ -66,7 +142,7 @@ def encoder(spec: str = "hashing") -> Encoder:
         if size and not (size.isdigit() and 2 <= int(size) <= N_HASHED):
             raise ValueError(f"{spec!r}: expected hashing-K with K from 2 to {N_HASHED}")
         return HashingEncoder(int(size or N_HASHED))
-    return SentenceEncoder(spec)
+    return sentences(spec)
 
 
 def cosine(a: sparse.csr_matrix | np.ndarray, b: sparse.csr_matrix | np.ndarray) -> np.ndarray:

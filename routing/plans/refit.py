@@ -66,7 +66,7 @@ def _start(refit: Refit, actor) -> None:
         title=f"Refit the predictor of errors with {model.public_id}",
         args={"refit_id": refit.pk},
         scope=project.slug,
-        queue=jobs.QUEUE[model.backend],
+        queue=jobs.queue_of(model.backend, model.config.get("spec", {}).get("options", {})),
         actor=actor,
     )
     Refit.objects.filter(pk=refit.pk).update(job_id=job.pk)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from routing.features import encoders
 from routing.rewards import artefacts, linear, losses, sourced
 from routing.rewards.prepare import Material, Spec
 
@@ -57,6 +58,11 @@ def available() -> tuple[str, ...]:
     return NAMES if find_spec("torch") and find_spec("transformers") else NAMES[:1]
 
 
+def needed(backend: str, options: dict[str, Any]) -> str:
+    """What a machine must have to run such a model: a linear one on sentence embeddings needs torch, too."""
+    return "transformer" if options.get("embeddings") else backend
+
+
 def fit(
     material: Material,
     spec: Spec,
@@ -71,11 +77,13 @@ def fit(
         raise ValueError(f"backend {spec.backend!r} is not installed here; this installation has {have}")
     if spec.backend == "transformer":
         return _transformer(material, spec, progress, should_cancel, work)
+    embeddings = spec.options.get("embeddings")
     ratings = material.ratings if spec.use_ratings or spec.loss in ("mse", "joint", "bco") else None
     return sourced.fit(
         material.fit, ratings, material.lists,
         seed=spec.seed, loss=spec.loss, strength_map=losses.STRENGTH_MAPS[spec.strength_map],
-        extrapolate=spec.extrapolate, progress=progress, should_cancel=should_cancel,
+        extrapolate=spec.extrapolate, embedder=encoders.sentences(embeddings) if embeddings else None,
+        progress=progress, should_cancel=should_cancel,
     )  # fmt: skip
 
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from django.conf import settings
 
-from .transformer.options import Options
-
 
 def roots() -> list[Path]:
     return [Path(root).resolve() for root in settings.REWARD_BASE_FOLDERS]
@@ -26,11 +24,10 @@ def found() -> list[Path]:
     return sorted(set(places))
 
 
-def check(options: Options) -> Options:
-    """Return the options; raise ValueError where the base is not one of `found`."""
-    if Path(options.base).resolve() not in {path.resolve() for path in found()}:
+def check(path: str, option: str = "base") -> None:
+    """Raise ValueError where the path is not one of `found`."""
+    if Path(path).resolve() not in {known.resolve() for known in found()}:
         raise ValueError(
-            f"option 'base': {options.base} is not a model below REWARD_BASE_FOLDERS; expected one of "
+            f"option {option!r}: {path} is not a model below REWARD_BASE_FOLDERS; expected one of "
             f"{', '.join(map(str, found())) or 'none: no model is there'}"
         )
-    return options

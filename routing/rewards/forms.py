@@ -87,6 +87,12 @@ class TrainForm(forms.Form):
         required=False,
         help_text="Models below REWARD_BASE_FOLDERS; for transformers only.",
     )
+    embeddings = forms.ChoiceField(
+        label="Sentence embeddings beside the words",
+        choices=(),
+        required=False,
+        help_text="Frozen, from a model below REWARD_BASE_FOLDERS; for linear models only.",
+    )
     max_length = forms.IntegerField(
         label="Longest prompt and response, in tokens",
         initial=1024,
@@ -125,9 +131,11 @@ class TrainForm(forms.Form):
         self.fields["backend"].choices = [(name, BACKEND_WORDS[name]) for name in kinds]
         found = bases.found()
         if "transformer" in kinds:
-            self.fields["base"].choices = [("", "Choose one"), *((str(path), path.name) for path in found)]
+            places = [(str(path), path.name) for path in found]
+            self.fields["base"].choices = [("", "Choose one"), *places]
+            self.fields["embeddings"].choices = [("", "None"), *places]
         else:
-            for name in ("backend", "base", "max_length"):
+            for name in ("backend", "base", "embeddings", "max_length"):
                 del self.fields[name]
 
     def clean(self) -> dict:
@@ -153,6 +161,8 @@ class TrainForm(forms.Form):
             length = data.get("max_length") or 1024
             options = {"base": data["base"], "max_length": length, "token_budget": max(16_384, 2 * length)}
             found |= {"backend": "transformer", "options": options}
+        elif data.get("embeddings"):
+            found |= {"options": {"embeddings": data["embeddings"]}}
         return found
 
 

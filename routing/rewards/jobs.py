@@ -86,13 +86,10 @@ def start_training(
     ):
         if value not in known:
             raise BadTraining(f"{name} {value!r}: expected one of {', '.join(known)}")
-    if spec.backend == "transformer":
-        try:
-            wanted = Options.read(spec.options)
-            if not any_base:
-                bases.check(wanted)
-        except ValueError as error:
-            raise BadTraining(str(error)) from None
+    try:
+        _check_options(spec, any_base)
+    except ValueError as error:
+        raise BadTraining(str(error)) from None
     if not 0 < spec.lm_weight <= 1:
         raise BadTraining(f"lm_weight {spec.lm_weight:g}: expected a number above 0 and at most 1")
     if not 0 <= spec.seed < 2**63:
@@ -114,13 +111,31 @@ def start_training(
             title=f"Train reward model rm_{run.pk}",
             args={"run_id": run.pk},
             scope=project.slug,
-            queue=QUEUE[spec.backend],
+            queue=queue_of(spec.backend, spec.options),
             actor=actor,
             result_url=reverse("rewards:run", args=[project.slug, run.pk]),
         )
         run.job_id = job.pk
         run.save(update_fields=["job_id"])
     return run
+
+
+def queue_of(backend: str, options: dict[str, Any]) -> str:
+    """The queue whose workers can run such a model."""
+    return QUEUE[backends.needed(backend, options)]
+
+
+def _check_options(spec: prepare.Spec, any_base: bool) -> None:
+    """Raise ValueError naming an option that the backend does not know or that may not be read."""
+    if spec.backend == "transformer":
+        wanted = Options.read(spec.options)
+        if not any_base:
+            bases.check(wanted.base)
+        return
+    if unknown := sorted(set(spec.options) - {"embeddings"}):
+        raise ValueError(f"option {unknown[0]!r}: expected embeddings, the one option of the linear backend")
+    if spec.options and not any_base:
+        bases.check(str(spec.options["embeddings"]), "embeddings")
 
 
 def trainable_backends() -> tuple[str, ...]:

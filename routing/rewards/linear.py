@@ -1,6 +1,7 @@
 """The `linear` reward model: r(text) = w·φ(text), trained in seconds on a CPU, without any download.
 
-φ is eight style features beside hashed n-grams (`routing.features.text`). Two stages, as in
+φ is eight style features beside hashed n-grams (`routing.features.text`) and, where they are wanted, frozen sentence
+embeddings (`routing.features.encoders`), which share the n-grams' penalty. Two stages, as in
 HelpSteer2-Preference (Wang et al. 2024, arXiv:2410.01257), in their linear form:
 
 1. ridge regression on ratings gives w_ridge (where there are ratings);
@@ -20,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,11 @@ from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from annotations.analysis.folds import grouped_folds
+from routing.features.encoders import SentenceEncoder, sentences
 from routing.features.text import STYLE_NAMES, TextFeatures
 from routing.rewards import artefacts, losses, terms
 from routing.rewards.data import Pairs, Ratings
+from routing.rewards.design import BATCH, Design
 from routing.rewards.lists import Lists, with_pairs
 from routing.rewards.penalised import (
     N_STYLE,
@@ -64,7 +67,6 @@ JOINT_SHARE = 1.0
 THUMB = "thumb"
 N_FOLDS = 5
 FORMAT = "plumbline-linear"
-_SCORE_BATCH = 2048
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class LinearModel:
         temperature: T; logits are divided by it.
         offset: subtracted from scores, so that the training texts have mean 0.
         info: how it was fitted (loss, seed, counts, penalties, cross-validation); plain JSON values.
+        embedder: gives sentence embeddings of the texts; None without.
+        embedding_weights: their weights, float32 (dimension,).
     """
 
     features: TextFeatures
@@ -88,6 +92,8 @@ class LinearModel:
     temperature: float
     offset: float
     info: dict[str, Any]
+    embedder: SentenceEncoder | None = None
+    embedding_weights: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
     def score(
         self, prompts: Sequence[str], responses: Sequence[str], sources: Sequence[str] | None = None
@@ -101,10 +107,12 @@ class LinearModel:
         dense = np.zeros(self.features.n_hashed)
         dense[self.ngram_columns] = self.ngram_weights
         scores = np.empty(len(responses))
-        for start in range(0, len(responses), _SCORE_BATCH):
-            batch = responses[start : start + _SCORE_BATCH]
+        for start in range(0, len(responses), BATCH):
+            batch = responses[start : start + BATCH]
             style = self.features.style(batch) @ self.style_weights
             scores[start : start + len(batch)] = style + self.features.ngrams(batch) @ dense
+            if self.embedder is not None:
+                scores[start : start + len(batch)] += self.embedder.encode(batch) @ self.embedding_weights
         return (scores - self.offset) / self.temperature
 
     def probability(self, prompts: Sequence[str], first: Sequence[str], second: Sequence[str]) -> np.ndarray:
@@ -134,6 +142,9 @@ class LinearModel:
             "ngram_columns": self.ngram_columns,
             "ngram_weights": self.ngram_weights,
         }
+        if self.embedder is not None:
+            header["embeddings"] = {"path": self.embedder.path, "sha256": self.embedder.sha256}
+            arrays["embedding_weights"] = self.embedding_weights
         return header, arrays
 
 
@@ -153,9 +164,24 @@ def from_parts(header: dict[str, Any], arrays: dict[str, np.ndarray], where: str
         return LinearModel(
             features, arrays["style_weights"], arrays["ngram_columns"], arrays["ngram_weights"],
             float(header["temperature"]), float(header["offset"]), header["info"],
+            _embedder(header, where), arrays.get("embedding_weights", np.zeros(0, dtype=np.float32)),
         )  # fmt: skip
     except KeyError as error:
         raise artefacts.ArtefactError(f"{where} lacks {error.args[0]!r}") from error
+
+
+def _embedder(header: dict[str, Any], where: str | Path) -> SentenceEncoder | None:
+    """The encoder a model was trained with; raises ArtefactError where it is gone or another."""
+    wanted = header.get("embeddings")
+    if wanted is None:
+        return None
+    try:
+        found = sentences(wanted["path"])
+    except ValueError as error:
+        raise artefacts.ArtefactError(f"{where} reads sentence embeddings. {error}") from error
+    if found.sha256 != wanted["sha256"]:
+        raise artefacts.ArtefactError(f"{where} was trained on other embeddings than {wanted['path']} gives")
+    return found
 
 
 # The vectors are short: BLAS threads would only wait for each other (five times slower on a busy machine).
@@ -169,6 +195,7 @@ def fit(
     loss: str = "scaled_bt",
     strength_map: Mapping[int, float] | None = None,
     extrapolate: bool = False,
+    embedder: SentenceEncoder | None = None,
     n_folds: int = N_FOLDS,
     progress: Progress | None = None,
     should_cancel: Callable[[], bool] | None = None,
@@ -176,7 +203,8 @@ def fit(
     """Train on pairs, rankings and, where there are any, ratings; deterministic for the same input and seed.
 
     `loss` is one of `LOSSES` (see there); ties count as soft label ½ in all but "rao_kupper". `extrapolate`
-    stretches the way from the ratings' weights to the solution by the factor that predicts left-out folds best.
+    stretches the way from the ratings' weights to the solution by the factor that predicts left-out folds best;
+    `embedder` adds its rows to the features.
     `progress` gets dicts {stage, fold, step, loss, message, fraction}; `should_cancel` is asked at least every
     16 evaluations and leads to `TrainingCancelled`. Raises ValueError for an unknown loss or when there is
     nothing the loss can learn from.
@@ -198,7 +226,7 @@ def fit(
     strength_map = dict(strength_map or losses.STRENGTH_MAP)
     target, weight = training_targets(pairs, loss, strength_map)
     lists = with_pairs(lists if lists is not None else _no_lists(), pairs) if loss in LIST_LOSSES else None
-    design = _Design.build(pairs, ratings, lists, thumbs, watch)
+    design = Design.build(pairs, ratings, lists, thumbs, embedder, watch)
     groups = pairs.group + (ratings.group if ratings is not None else [])
     groups = groups + (lists.group if lists else []) + (thumbs.group if thumbs else [])
     folds = grouped_folds(groups, n_folds, seed)
@@ -242,6 +270,7 @@ def fit(
         temperature = max(ridges.residual_sd * 2**0.5 / 1.702, 1e-3)
     info = {
         "loss": loss,
+        **({"embeddings": embedder.name} if embedder else {}),
         "seed": seed,
         "strength_map": {str(level): factor for level, factor in sorted(strength_map.items())},
         "n_pairs": len(pairs),
@@ -259,7 +288,12 @@ def fit(
         "data_sha256": _digest(pairs, ratings),
     }
     watch.tell("done", 1.0, "Trained")
-    return design.model(weights, temperature, info)
+    style, rest = weights[:N_STYLE], weights[N_STYLE:].astype(np.float32)
+    offset = float(np.mean(design.texts @ np.concatenate([style, rest.astype(float)])))
+    ngrams, embedding = np.split(rest, [len(design.columns)])
+    return LinearModel(
+        design.features, style, design.columns, ngrams, temperature, offset, info, embedder, embedding
+    )
 
 
 def _cut(folds: np.ndarray, n: int, *tables: Ratings | Lists | None) -> list[np.ndarray]:
@@ -273,7 +307,7 @@ def _no_lists() -> Lists:
 
 
 def _bco_term(
-    design: _Design, pairs: Pairs, thumbs: Ratings | None, fold: np.ndarray, thumb_fold: np.ndarray
+    design: Design, pairs: Pairs, thumbs: Ratings | None, fold: np.ndarray, thumb_fold: np.ndarray
 ) -> terms.Term:
     """Thumbs as they were given, and decided pairs as one thumb up and one down."""
     kept = np.flatnonzero(pairs.decided)
@@ -299,57 +333,6 @@ def training_targets(
     if loss in ("scaled_bt", "joint"):
         return target, pairs.weight * losses.strength_weights(pairs.strength, strength_map)
     return target, pairs.weight
-
-
-@dataclass(frozen=True)
-class _Design:
-    """Features of the distinct training texts, n-gram columns reduced to those that occur."""
-
-    features: TextFeatures
-    columns: np.ndarray
-    texts: sparse.csr_matrix
-    delta: sparse.csr_matrix
-    first: np.ndarray
-    second: np.ndarray
-    rated: np.ndarray
-    listed: np.ndarray
-    thumbed: np.ndarray
-
-    @classmethod
-    def build(
-        cls, pairs: Pairs, ratings: Ratings | None, lists: Lists | None, thumbs: Ratings | None, watch: Watch
-    ) -> _Design:
-        rated = ratings.texts if ratings is not None else []
-        listed = [text for texts in lists.texts for text in texts] if lists is not None else []
-        thumbed = thumbs.texts if thumbs is not None else []
-        everything = [*pairs.first_texts, *pairs.second_texts, *rated, *listed, *thumbed]
-        position = {text: i for i, text in enumerate(dict.fromkeys(everything))}
-        texts = list(position)
-        features = TextFeatures.fit(texts)
-        blocks, style = [], []
-        for start in range(0, len(texts), _SCORE_BATCH):
-            watch.check()
-            batch = texts[start : start + _SCORE_BATCH]
-            blocks.append(features.ngrams(batch))
-            style.append(features.style(batch))
-        watch.check()
-        ngrams = sparse.csr_matrix(sparse.vstack(blocks, format="csr"))
-        columns = np.unique(ngrams.indices)
-        matrix = sparse.hstack([sparse.csr_matrix(np.vstack(style)), ngrams[:, columns]], format="csr")
-
-        def at(names: Sequence[str]) -> np.ndarray:
-            return np.array([position[text] for text in names], dtype=int)
-
-        first, second = at(pairs.first_texts), at(pairs.second_texts)
-        return cls(
-            features, columns.astype(np.int32), matrix, sparse.csr_matrix(matrix[second] - matrix[first]),
-            first, second, at(rated), at(listed), at(thumbed),
-        )  # fmt: skip
-
-    def model(self, weights: np.ndarray, temperature: float, info: dict[str, Any]) -> LinearModel:
-        style, ngrams = weights[:N_STYLE], weights[N_STYLE:].astype(np.float32)
-        offset = float(np.mean(self.texts @ np.concatenate([style, ngrams.astype(float)])))
-        return LinearModel(self.features, style, self.columns, ngrams, temperature, offset, info)
 
 
 def _digest(pairs: Pairs, ratings: Ratings | None) -> str:

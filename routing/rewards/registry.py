@@ -176,7 +176,11 @@ def _not_worse(model: RewardModel, incumbent: RewardModel) -> Gate:
     try:
         gain = compare(model, incumbent)
     except artefacts.ArtefactError:
-        if not {model.backend, incumbent.backend} <= set(backends.available()):
+        needed = {
+            backends.needed(each.backend, each.config.get("spec", {}).get("options") or {})
+            for each in (model, incumbent)
+        }
+        if not needed <= set(backends.available()):
             words = (
                 f"It was not compared with {incumbent.public_id}, and this server cannot run transformers to do so. "
                 "Train it again: the worker compares."

@@ -74,7 +74,9 @@ class NewTraining(Body):
     extrapolate = StrictBooleanField(required=False)
     use_ratings = StrictBooleanField(required=False)
     propensity = StrictBooleanField(required=False)
-    options = ObjectField(required=False, help_text="Of the backend `transformer`: base, max_length, …")
+    options = ObjectField(
+        required=False, help_text="Of `transformer`: base, max_length, …; of `linear`: embeddings."
+    )
     seed = WholeNumberField(required=False, min_value=0, max_value=2**63 - 1)
     note = TextField(required=False, allow_blank=True, max_length=300)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from annotations.items import readers
 from app.management.base import PlumblineCommand
+from routing.features import encoders
 from routing.rewards import backends, linear, losses, prepare, train
 from routing.rewards.transformer.options import Options
 
@@ -42,6 +43,10 @@ class Command(PlumblineCommand):
         parser.add_argument(
             "--option", action="append", default=[], metavar="NAME=VALUE",
             help="Transformer: " + ", ".join(f.name for f in fields(Options) if f.name not in ("base", "revision")),
+        )  # fmt: skip
+        parser.add_argument(
+            "--embeddings", metavar="PATH",
+            help="Linear: the folder of a sentence-embedding model whose frozen embeddings are read beside the words.",
         )  # fmt: skip
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
@@ -113,12 +118,20 @@ class Command(PlumblineCommand):
         self.finish(payload, code=1 if self.unread else 0)
 
     def _backend_options(self, options: dict) -> dict:
-        """What --base, --revision and --option say, checked."""
+        """What --base, --revision, --option and --embeddings say, checked."""
         given = {"base": options["base"]} if options["base"] else {}
         if options["backend"] == "linear":
             if given or options["option"]:
                 self.fail("--base and --option are for --backend transformer.")
-            return {}
+            if not options["embeddings"]:
+                return {}
+            try:
+                encoders.sentences(options["embeddings"])
+            except ValueError as error:
+                self.fail(f"--embeddings {error}")
+            return {"embeddings": str(Path(options["embeddings"]).resolve())}
+        if options["embeddings"]:
+            self.fail("--embeddings is for --backend linear.")
         if options["revision"]:
             given["revision"] = options["revision"]
         for entry in options["option"]:
