@@ -12,7 +12,7 @@ from tests.concurrency.crowds import Program, Typist, Watch, people_in_every_way
 from tests.faults import harness, stored
 from tests.faults.people import Crowd
 
-ITEMS = int(os.environ.get("CAMPAIGN_ITEMS", "1500"))  # 5000 for the whole measure
+ITEMS = int(os.environ.get("CAMPAIGN_ITEMS", "900"))  # 5000 for the whole measure
 POSTGRES = os.environ.get("TEST_DATABASE_URL") or os.environ.get("DATABASE_URL", "")
 
 
@@ -64,7 +64,7 @@ def test_a_small_crowd_on_sqlite():
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="runs once, with the suite on SQLite")
 def test_32_people_on_sqlite():
     with harness.site() as site:
-        run_campaign(site, people=32, items=ITEMS // 3, overlap=3, seconds=900)
+        run_campaign(site, people=32, items=ITEMS // 2, overlap=3, seconds=900)
 
 
 @pytest.mark.slow
