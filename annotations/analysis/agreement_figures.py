@@ -185,7 +185,7 @@ def _details(detail: dict) -> list[Section]:
                 "Over time",
                 line_plot([Series("People", points, "human")], title="Agreement over time",
                           x_label=f"Days since {day(start)}, by an item's last vote", y_label="Agreeing votes",
-                          y_percent=True),
+                          y_percent=True, newest=True),
                 table,
                 "Parts of equally many items.",
                 "over_time",

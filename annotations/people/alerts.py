@@ -17,6 +17,7 @@ from annotations.judging import label_cap
 from annotations.projects import rules
 from annotations.projects.models import Membership, Project
 from app.ledger.models import Account
+from app.web.shares import percent
 
 from .models import BudgetAlert
 
@@ -53,7 +54,7 @@ class Warned:
     def sentence(self) -> str:
         if self.is_out:
             return f"The budget is used up: {self.use.words}."
-        return f"{self.use.share:.0%} of the budget is used: {self.use.words}."
+        return f"{percent(self.use.share)} of the budget is used: {self.use.words}."
 
 
 def uses_of(project: Project, account: Account | None = None) -> list[Use]:
@@ -119,7 +120,7 @@ def _tell(project: Project, warned: Warned) -> int:
     for address in owners.exclude(user__email="").values_list("user__email", flat=True):
         try:
             sent += EmailMessage(
-                subject=f"Budget of {name}: {warned.use.share:.0%} used"[:200],
+                subject=f"Budget of {name}: {percent(warned.use.share)} used"[:200],
                 body=f"{warned.sentence}\n\nProject: {name}\nNothing is spent beyond a cap. Owners change caps and "
                 "thresholds on the project's page Budget.\n",
                 to=[address],

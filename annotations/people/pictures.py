@@ -145,6 +145,7 @@ def _burn_down(left: int, answers: dict[date, int], pace: Forecast, today: date)
         caption="The past is reckoned back from what is left now by the answers of each day; items added, withdrawn or "
         "routed anew in between are not seen in it.",
         height=280,
+        newest=True,
     )
 
 

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from .plots import WIDTH, Plot, _cut, _empty, _num, _svg, _text
+from . import drawing
+from .drawing import WIDTH, cut, empty, svg_of, text
+from .plots import Plot
 
 STEPS = 8  # shades, as classes `heat-0` to `heat-7`
 
@@ -24,26 +26,27 @@ def heat_plot(
     """Draw values[row][column] between `names`; None is an empty cell. Shades run from `low` to `high`."""
     columns = [{"label": "", "numeric": False}, *({"label": name, "numeric": True} for name in names)]
     table = [
-        [name, *("" if v is None else _num(v) for v in row)] for name, row in zip(names, values, strict=True)
+        [name, *("" if v is None else drawing.number(v) for v in row)]
+        for name, row in zip(names, values, strict=True)
     ]
     if not names:
-        return Plot(_empty(title), title, caption, columns, table)
-    left = min(252, 44 + round(7.2 * max(len(_cut(name)) for name in names)))
+        return Plot(empty(title), title, caption, columns, table)
+    left = min(252, 44 + round(7.2 * max(len(cut(name)) for name in names)))
     size = min(64, (WIDTH - left - 16) / len(names))
     # Labels over the columns stand upright; a number per column ties them to the rows.
     top = 28
     parts = []
     for place, name in enumerate(names):
         at = top + size * (place + 0.5)
-        parts.append(_text(left - 10, at + 4, f"{place + 1} {_cut(name)}", "label-row", "end"))
-        parts.append(_text(left + size * (place + 0.5), top - 10, str(place + 1), "tick", "middle"))
+        parts.append(text(left - 10, at + 4, f"{place + 1} {cut(name)}", "label-row", "end"))
+        parts.append(text(left + size * (place + 0.5), top - 10, str(place + 1), "tick", "middle"))
     for y, row in enumerate(values):
         for x, value in enumerate(row):
             if value is None or not math.isfinite(value):
                 continue
             share = (value - low) / ((high - low) or 1)
             step = min(STEPS - 1, max(0, int(share * STEPS)))
-            words = escape(f"{names[y]}, {names[x]}: {_num(value)}")
+            words = escape(f"{names[y]}, {names[x]}: {drawing.number(value)}")
             parts.append(
                 f'<rect class="heat heat-{step}" x="{left + size * x + 1:.1f}" y="{top + size * y + 1:.1f}" '
                 f'width="{size - 2:.1f}" height="{size - 2:.1f}" rx="2"><title>{words}</title></rect>'
@@ -53,8 +56,6 @@ def heat_plot(
                 near = round(value, 2) + 0.0  # no minus before zero
                 number = f"{near:.2f}".replace("0.", ".", 1) if abs(near) < 1 else f"{near:.1f}"
                 number = number.replace("-", "−")
-                parts.append(
-                    _text(left + size * (x + 0.5), top + size * (y + 0.5) + 4, number, css, "middle")
-                )
+                parts.append(text(left + size * (x + 0.5), top + size * (y + 0.5) + 4, number, css, "middle"))
     height = round(top + size * len(names) + 12)
-    return Plot(_svg(parts, height, title, description or caption), title, caption, columns, table)
+    return Plot(svg_of(parts, height, title, description or caption), title, caption, columns, table)

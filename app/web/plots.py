@@ -5,55 +5,33 @@ escaped. ``kind`` is one of ``human lm model accent baseline`` and gives the hue
 """
 
 import math
+import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from html import escape
 
-WIDTH = 720
-KINDS = ("human", "lm", "model", "accent", "baseline")
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A drawn plot and the table behind it."""
-
-    svg: str
-    title: str
-    caption: str = ""
-    columns: list[dict] = field(default_factory=list)  # [{"label", "numeric"}]
-    rows: list[list[str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Point:
-    """One estimate on a line: ``lo`` and ``hi`` bound its interval where there is one."""
-
-    x: float
-    y: float
-    lo: float | None = None
-    hi: float | None = None
-    n: int | None = None
-
-
-@dataclass(frozen=True)
-class Series:
-    """A named line, labelled at its right end."""
-
-    label: str
-    points: Sequence[Point]
-    kind: str = "accent"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A named estimate: a bar, or a line of a forest plot."""
-
-    label: str
-    value: float
-    lo: float | None = None
-    hi: float | None = None
-    n: int | None = None
-    kind: str = "accent"
+from .drawing import (
+    NARROW,
+    WIDTH,
+    Area,
+    Plot,
+    Point,
+    Row,
+    Scale,
+    Series,
+    counted,
+    cut,
+    empty,
+    fixed,
+    frame,
+    hue,
+    line,
+    mark,
+    number,
+    spread,
+    svg_of,
+    text,
+    x_axis,
+)
 
 
 def line_plot(
@@ -69,47 +47,49 @@ def line_plot(
     reference: float | None = None,
     y_range: tuple[float, float] | None = None,
     height: int = 380,
+    newest: bool = False,
 ) -> Plot:
-    """Draw lines with interval bands; ``reference`` is a dashed level, percent axes take shares in [0, 1]."""
+    """Draw lines with interval bands; ``reference`` is a dashed level, percent axes take shares in [0, 1], `newest`: see `Plot`."""
     drawn = [Series(each.label, _finite(each.points), each.kind) for each in series]
     drawn = [each for each in drawn if each.points]
     table = _line_table(drawn, x_label, y_label, x_percent, y_percent)
     if not drawn:
-        return Plot(_empty(title), title, caption, *table)
+        return Plot(empty(title), title, caption, *table)
     points = [point for each in drawn for point in each.points]
     longest = max(len(each.label) for each in drawn)
-    area = _Area(62, 30, WIDTH - 24 - min(190, 20 + round(7.2 * longest)), height - 56)
-    x = _Scale([point.x for point in points], area.left, area.right, x_percent)
+    area = Area(62, 30, WIDTH - 24 - min(190, 20 + round(7.2 * longest)), height - 56)
+    x = Scale([point.x for point in points], area.left, area.right, x_percent)
     levels = [v for p in points for v in (p.y, p.lo, p.hi) if v is not None]
     if reference is not None:
         levels.append(reference)
-    y = _Scale(list(y_range or levels), area.bottom, area.top, y_percent)
-    parts = [_frame(area, x, y, x_label, y_label)]
+    y = Scale(list(y_range or levels), area.bottom, area.top, y_percent)
+    parts = [frame(area, x, y, x_label, y_label)]
     if reference is not None:
-        parts.append(_line(area.left, y(reference), area.right, y(reference), "reference"))
+        parts.append(line(area.left, y(reference), area.right, y(reference), "reference"))
     ends = []
     for each in drawn:
         ordered = sorted(each.points, key=lambda point: point.x)
-        parts.append(f'<g class="series-{_kind(each.kind)}">')
+        parts.append(f'<g class="series-{hue(each.kind)}">')
         banded = [p for p in ordered if p.lo is not None and p.hi is not None]
         if len(banded) > 1:
             upper = " ".join(f"{x(p.x):.1f},{y(p.hi):.1f}" for p in banded)
             lower = " ".join(f"{x(p.x):.1f},{y(p.lo):.1f}" for p in reversed(banded))
             parts.append(f'<polygon class="band" points="{upper} {lower}"/>')
         for p in banded if len(banded) == 1 else ():
-            parts.append(_line(x(p.x), y(p.lo), x(p.x), y(p.hi), "interval"))
+            parts.append(line(x(p.x), y(p.lo), x(p.x), y(p.hi), "interval"))
         if len(ordered) > 1:
             path = " ".join(f"{x(p.x):.1f},{y(p.y):.1f}" for p in ordered)
             parts.append(f'<polyline class="line" points="{path}"/>')
-        parts.extend(_mark(x(p.x), y(p.y), each.kind) for p in ordered)
+        parts.extend(mark(x(p.x), y(p.y), each.kind) for p in ordered)
         parts.append("</g>")
         ends.append((y(ordered[-1].y), each))
-    for at, each in _spread(ends, 17, area.top, area.bottom):
+    for at, each in spread(ends, 17, area.top, area.bottom):
         parts.append(
-            f'<g class="series-{_kind(each.kind)}">'
-            f"{_text(area.right + 12, at + 4, each.label, 'label-series')}</g>"
+            f'<g class="series-{hue(each.kind)}">'
+            f"{text(area.right + 12, at + 4, each.label, 'label-series')}</g>"
         )
-    return Plot(_svg(parts, height, title, description or caption), title, caption, *table)
+    svg = svg_of(parts, height, title, description or caption)
+    return Plot(svg, title, caption, *table, newest=newest)
 
 
 def bar_plot(
@@ -141,33 +121,33 @@ def stacked_plot(
     columns = [{"label": x_label, "numeric": False}]
     columns += [{"label": label, "numeric": True} for label, _, _ in series]
     table = [
-        [label, *(_count(round(values[i])) for _, _, values in series)] for i, label in enumerate(labels)
+        [label, *(counted(round(values[i])) for _, _, values in series)] for i, label in enumerate(labels)
     ]
     totals = [sum(values[i] for _, _, values in series) for i in range(len(labels))]
     if not any(totals):
-        return Plot(_empty(title), title, caption, columns, table[::-1])
+        return Plot(empty(title), title, caption, columns, table[::-1])
     longest = max(len(label) for label, _, _ in series)
-    area = _Area(62, 30, WIDTH - 24 - min(190, 20 + round(7.2 * longest)), height - 56)
-    y = _Scale([0, max(4, *totals)], area.bottom, area.top, False)
-    parts = [_line(area.left, area.bottom, area.right, area.bottom, "axis")]
+    area = Area(62, 30, WIDTH - 24 - min(190, 20 + round(7.2 * longest)), height - 56)
+    y = Scale([0, max(4, *totals)], area.bottom, area.top, False)
+    parts = [line(area.left, area.bottom, area.right, area.bottom, "axis")]
     for value, words in y.ticks():
-        parts.append(_line(area.left, y(value), area.right, y(value), "grid"))
-        parts.append(_text(area.left - 8, y(value) + 4, words, "tick", "end"))
-    parts.append(_text(area.left - 54, area.top - 14, y_label, "label-axis"))
-    parts.append(_text((area.left + area.right) / 2, area.bottom + 42, x_label, "label-axis", "middle"))
+        parts.append(line(area.left, y(value), area.right, y(value), "grid"))
+        parts.append(text(area.left - 8, y(value) + 4, words, "tick", "end"))
+    parts.append(text(area.left - 54, area.top - 14, y_label, "label-axis"))
+    parts.append(text((area.left + area.right) / 2, area.bottom + 42, x_label, "label-axis", "middle"))
     step = (area.right - area.left) / len(labels)
     every = max(1, math.ceil(len(labels) / 6))
     for i in range(len(labels) - 1, -1, -every):
         at = area.left + step * (i + 0.5)
-        parts.append(_text(at, area.bottom + 18, labels[i], "tick", "middle"))
+        parts.append(text(at, area.bottom + 18, labels[i], "tick", "middle"))
     base, ends = [0.0] * len(labels), []
     for label, kind, values in series:
-        parts.append(f'<g class="series-{_kind(kind)} stacked">')
+        parts.append(f'<g class="series-{hue(kind)} stacked">')
         for i, value in enumerate(values):
             if value > 0:
                 top = y(base[i] + value)
                 left, width = area.left + step * (i + 0.14), step * 0.72
-                words = escape(f"{labels[i]}: {_count(round(value))} {label}")
+                words = escape(f"{labels[i]}: {counted(round(value))} {label}")
                 parts.append(
                     f'<rect class="bar" x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" '
                     f'height="{y(base[i]) - top:.1f}"><title>{words}</title></rect>'
@@ -176,12 +156,13 @@ def stacked_plot(
         parts.append("</g>")
         middle = base[-1] - values[-1] / 2
         ends.append((y(middle), Series(label, (), kind)))
-    for at, each in _spread(ends, 17, area.top, area.bottom):
+    for at, each in spread(ends, 17, area.top, area.bottom):
         parts.append(
-            f'<g class="series-{_kind(each.kind)}">'
-            f"{_text(area.right + 12, at + 4, each.label, 'label-series')}</g>"
+            f'<g class="series-{hue(each.kind)}">'
+            f"{text(area.right + 12, at + 4, each.label, 'label-series')}</g>"
         )
-    return Plot(_svg(parts, height, title, description or caption), title, caption, columns, table[::-1])
+    svg = svg_of(parts, height, title, description or caption)
+    return Plot(svg, title, caption, columns, table[::-1], newest=True)
 
 
 def interval_plot(
@@ -213,22 +194,22 @@ def calibration_plot(
     drawn = _finite(points)
     numeric = [x_label, y_label, "low", "high", "n"]
     columns = [{"label": label, "numeric": True} for label in numeric]
-    rows = [[_num(p.x), _num(p.y), _num(p.lo), _num(p.hi), _count(p.n)] for p in drawn]
+    rows = [[number(p.x), number(p.y), number(p.lo), number(p.hi), counted(p.n)] for p in drawn]
     if not drawn:
-        return Plot(_empty(title), title, caption, columns, rows)
-    area = _Area(62, 30, size - 24, size - 56)
-    x, y = _Scale([0, 1], area.left, area.right, False), _Scale([0, 1], area.bottom, area.top, False)
-    parts = [_frame(area, x, y, x_label, y_label), _line(x(0), y(0), x(1), y(1), "reference")]
+        return Plot(empty(title), title, caption, columns, rows)
+    area = Area(62, 30, size - 24, size - 56)
+    x, y = Scale([0, 1], area.left, area.right, False), Scale([0, 1], area.bottom, area.top, False)
+    parts = [frame(area, x, y, x_label, y_label), line(x(0), y(0), x(1), y(1), "reference")]
     most = max((p.n or 0 for p in drawn), default=0)
-    parts.append(f'<g class="series-{_kind(kind)}">')
+    parts.append(f'<g class="series-{hue(kind)}">')
     for p in drawn:
         if p.lo is not None and p.hi is not None:
-            parts.append(_line(x(p.x), y(p.lo), x(p.x), y(p.hi), "interval"))
+            parts.append(line(x(p.x), y(p.lo), x(p.x), y(p.hi), "interval"))
     for p in drawn:
         radius = 3 + 4 * math.sqrt((p.n or 0) / most) if most else 4.5
         parts.append(f'<circle class="mark" cx="{x(p.x):.1f}" cy="{y(p.y):.1f}" r="{radius:.1f}"/>')
     parts.append("</g>")
-    svg = _svg(parts, size, title, description or caption, width=size, square=True)
+    svg = svg_of(parts, size, title, description or caption, width=size, extra="plot-square")
     return Plot(svg, title, caption, columns, rows)
 
 
@@ -248,160 +229,117 @@ def _row_plot(
     columns = [{"label": name, "numeric": i > 0} for i, name in enumerate(names)]
 
     def words(value: float | None) -> str:
-        return _num(value, percent)
+        return number(value, percent)
 
-    table = [[r.label, words(r.value), words(r.lo), words(r.hi), _count(r.n)] for r in drawn]
+    table = [[r.label, words(r.value), words(r.lo), words(r.hi), counted(r.n)] for r in drawn]
     if not drawn:
-        return Plot(_empty(title), title, caption, columns, table)
-    notes = [f"{words(r.value)}{f' [{words(r.lo)}, {words(r.hi)}]' if _has(r) else ''}" for r in drawn]
+        return Plot(empty(title), title, caption, columns, table)
+    notes = _notes(drawn, percent)
     step, top = 30, 8
-    left = min(230, 24 + round(7.2 * max(len(_cut(r.label)) for r in drawn)))
-    area = _Area(left, top, WIDTH - 24 - round(7.2 * max(map(len, notes))), top + step * len(drawn))
+    left = min(230, 24 + round(7.2 * max(len(cut(r.label)) for r in drawn)))
+    area = Area(left, top, WIDTH - 24 - round(7.2 * max(map(len, notes))), top + step * len(drawn))
     levels = [v for r in drawn for v in (r.value, r.lo, r.hi) if v is not None and math.isfinite(v)]
     levels += [0.0] if bars else []
     levels += [1.0] if whole else []
     levels += [] if reference is None else [reference]
-    x = _Scale(levels, area.left, area.right, percent)
-    parts = [_x_axis(area, x, value_label)]
+    x = Scale(levels, area.left, area.right, percent)
+    parts = [x_axis(area, x, value_label)]
     if reference is not None:
-        parts.append(_line(x(reference), area.top, x(reference), area.bottom, "reference"))
+        parts.append(line(x(reference), area.top, x(reference), area.bottom, "reference"))
     for i, (row, note) in enumerate(zip(drawn, notes, strict=True)):
         at = area.top + step * (i + 0.5)
-        title_tag = f"<title>{escape(row.label)}</title>" if _cut(row.label) != row.label else ""
-        parts.append(_text(area.left - 12, at + 4, _cut(row.label), "label-row", "end", title_tag))
-        parts.append(f'<g class="series-{_kind(row.kind)}">')
-        if bars:
-            begin, end = sorted((x(0), x(row.value)))
-            parts.append(
-                f'<rect class="bar" x="{begin:.1f}" y="{at - 8:.1f}" width="{end - begin:.1f}" height="16"/>'
+        parts.append(
+            text(
+                area.left - 12, at + 4, cut(row.label), "label-row", "end", _whole(row.label, cut(row.label))
             )
-        if _has(row):
-            css = "bar-interval" if bars else "interval"
-            lo, hi = x(row.lo), x(row.hi)
-            parts.append(_line(lo, at, hi, at, css))
-            parts.extend(_line(end, at - 4, end, at + 4, css) for end in (lo, hi))
-        if not bars:
-            parts.append(_mark(x(row.value), at, row.kind))
-        parts.append("</g>")
-        parts.append(_text(WIDTH - 8, at + 4, note, "value", "end"))
-    height = area.bottom + 50
-    return Plot(_svg(parts, height, title, description or caption), title, caption, columns, table)
-
-
-@dataclass(frozen=True)
-class _Area:
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
-class _Scale:
-    """Maps values to pixels over a range widened to round ticks."""
-
-    def __init__(self, values: Sequence[float], start: float, end: float, percent: bool) -> None:
-        finite = [value for value in values if math.isfinite(value)]
-        lo, hi = min(finite), max(finite)
-        if hi - lo < 1e-12:
-            pad = abs(lo) * 0.1 or 0.5
-            lo, hi = lo - pad, hi + pad
-        self.step = _nice((hi - lo) / 5)
-        self.lo = math.floor(lo / self.step + 1e-9) * self.step
-        self.hi = math.ceil(hi / self.step - 1e-9) * self.step
-        self._start, self._end, self._percent = start, end, percent
-
-    def __call__(self, value: float | None) -> float:
-        share = ((value or 0.0) - self.lo) / (self.hi - self.lo)
-        return self._start + min(1.0, max(0.0, share)) * (self._end - self._start)
-
-    def ticks(self) -> list[tuple[float, str]]:
-        total = round((self.hi - self.lo) / self.step)
-        shown = 100 if self._percent else 1
-        step = self.step * shown
-        places = -math.floor(math.log10(step) + 1e-9)
-        quarter = round(step * 10.0**places, 6) == 2.5  # 2.5, 5, 7.5, 10
-        digits = max(0, places + quarter)
-        values = [self.lo + i * self.step for i in range(total + 1)]
-        suffix = " %" if self._percent else ""
-        return [(v, f"{v * shown + 0.0:.{digits}f}{suffix}".replace("-", "−")) for v in values]
-
-
-def _nice(step: float) -> float:
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(m * power for m in (1, 2, 2.5, 5, 10) if step <= m * power * (1 + 1e-9))
-
-
-def _frame(area: _Area, x: _Scale, y: _Scale, x_label: str, y_label: str) -> str:
-    parts = [_x_axis(area, x, x_label)]
-    for value, words in y.ticks():
-        parts.append(_line(area.left, y(value), area.right, y(value), "grid"))
-        parts.append(_text(area.left - 8, y(value) + 4, words, "tick", "end"))
-    parts.append(_text(area.left - 54, area.top - 14, y_label, "label-axis"))
-    return "".join(parts)
-
-
-def _x_axis(area: _Area, x: _Scale, label: str) -> str:
-    parts = []
-    for value, words in x.ticks():
-        parts.append(_line(x(value), area.top, x(value), area.bottom, "grid"))
-        parts.append(_text(x(value), area.bottom + 18, words, "tick", "middle"))
-    parts.append(_line(area.left, area.bottom, area.right, area.bottom, "axis"))
-    parts.append(_text((area.left + area.right) / 2, area.bottom + 42, label, "label-axis", "middle"))
-    return "".join(parts)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
-    return f'<line class="{css}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _text(x: float, y: float, words: str, css: str, anchor: str = "start", before: str = "") -> str:
-    return (
-        f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{before}{escape(words)}</text>'
+        )
+        parts.append(_row(row, x, at, bars))
+        parts.append(text(WIDTH - 8, at + 4, note, "value", "end"))
+    svg = svg_of(parts, area.bottom + 50, title, description or caption, extra="plot-rows")
+    narrow = _narrow(
+        drawn, notes, levels, title, value_label, description or caption, percent, reference, bars
     )
+    return Plot(svg, title, caption, columns, table, narrow)
 
 
-def _mark(x: float, y: float, kind: str) -> str:
-    """Draw a mark whose shape, not hue alone, tells the kind."""
-    if kind == "lm":
-        return f'<rect class="mark" x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8"/>'
-    if kind == "model":
-        corners = f"{x:.1f},{y - 5.5:.1f} {x + 5.5:.1f},{y:.1f} {x:.1f},{y + 5.5:.1f} {x - 5.5:.1f},{y:.1f}"
-        return f'<polygon class="mark" points="{corners}"/>'
-    return f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>'
-
-
-def _spread(ends: list[tuple[float, Series]], gap: float, top: float, bottom: float) -> list:
-    """Move labels apart by at least ``gap`` pixels, keeping their order and staying in the plot."""
-    ends = sorted(ends, key=lambda end: end[0])
-    places = [at for at, _ in ends]
-    for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + gap)
-    if places and places[-1] > bottom:
-        places[-1] = bottom
-        for i in range(len(places) - 2, -1, -1):
-            places[i] = min(places[i], places[i + 1] - gap)
-    return [(place, each) for place, (_, each) in zip(places, ends, strict=True)]
-
-
-def _svg(
-    parts: Sequence[str], height: int, title: str, description: str, width: int = WIDTH, square: bool = False
+def _narrow(
+    drawn: Sequence[Row],
+    notes: Sequence[str],
+    levels: Sequence[float],
+    title: str,
+    value_label: str,
+    description: str,
+    percent: bool,
+    reference: float | None,
+    bars: bool,
 ) -> str:
-    css = "plot plot-square" if square else "plot"
-    return (
-        f'<svg class="{css}" viewBox="0 0 {width} {height}" role="img" xmlns="http://www.w3.org/2000/svg">'
-        f"<title>{escape(title)}</title><desc>{escape(description or title)}</desc>{''.join(parts)}</svg>"
+    """The same rows for a phone: each label and its value on a line, the bar or interval beneath, nothing to scroll."""
+    step, top = 46, 6
+    area = Area(22, top, NARROW - 22, top + step * len(drawn))
+    x = Scale(levels, area.left, area.right, percent, most=4)
+    lines = textwrap.wrap(value_label, 50) or [""]
+    parts = [x_axis(area, x, lines[0])]
+    parts += [
+        text(NARROW / 2, area.bottom + 42 + 17 * n, words, "label-axis", "middle")
+        for n, words in enumerate(lines[1:], 1)
+    ]
+    if reference is not None:
+        parts.append(line(x(reference), area.top, x(reference), area.bottom, "reference"))
+    for i, (row, note) in enumerate(zip(drawn, notes, strict=True)):
+        at = area.top + step * i
+        label = cut(row.label, max(8, round((NARROW - 24) / 7.2) - len(note)))
+        parts.append(text(4, at + 15, label, "label-row ground", "start", _whole(row.label, label)))
+        parts.append(text(NARROW - 4, at + 15, note, "value ground", "end"))
+        parts.append(_row(row, x, at + 31, bars))
+    height = area.bottom + 33 + 17 * len(lines)
+    return svg_of(parts, height, title, description, width=NARROW, extra="plot-narrow")
+
+
+def _row(row: Row, x: Scale, at: float, bars: bool) -> str:
+    """A row's bar or mark and its interval, about the height `at`."""
+    parts = [f'<g class="series-{hue(row.kind)}">']
+    if bars:
+        begin, end = sorted((x(0), x(row.value)))
+        parts.append(
+            f'<rect class="bar" x="{begin:.1f}" y="{at - 8:.1f}" width="{end - begin:.1f}" height="16"/>'
+        )
+    if _has(row):
+        css = "bar-interval" if bars else "interval"
+        lo, hi = x(row.lo), x(row.hi)
+        parts.append(line(lo, at, hi, at, css))
+        parts.extend(line(end, at - 4, end, at + 4, css) for end in (lo, hi))
+    if not bars:
+        parts.append(mark(x(row.value), at, row.kind))
+    return "".join([*parts, "</g>"])
+
+
+def _whole(label: str, shown: str) -> str:
+    """The whole label on hover where it is cut."""
+    return f"<title>{escape(label)}</title>" if shown != label else ""
+
+
+def _notes(drawn: Sequence[Row], percent: bool) -> list[str]:
+    """Each row's value in words, all with as many digits: 93.1 % [91.2, 95.0]."""
+    values = [v for r in drawn for v in (r.value, r.lo, r.hi) if v is not None and math.isfinite(v)]
+    most = max(map(abs, values))
+    digits = (
+        0 if most >= 100 or all(v == round(v) for v in values) else 1 if most >= 10 else 2 if most >= 3 else 3
     )
 
+    def words(value: float | None) -> str:
+        return number(value, percent, False) if percent else fixed(value or 0.0, digits)
 
-def _empty(title: str) -> str:
-    return _svg([_text(WIDTH / 2, 60, "No data yet", "label-axis", "middle")], 120, title, "No data yet")
+    suffix = " %" if percent else ""
+    return [
+        f"{words(r.value)}{suffix}" + (f" [{words(r.lo)}, {words(r.hi)}]" if _has(r) else "") for r in drawn
+    ]
 
 
 def _line_table(drawn: Sequence[Series], x_label: str, y_label: str, xp: bool, yp: bool) -> tuple[list, list]:
     names = ["Series", x_label, y_label, "low", "high", "n"]
     columns = [{"label": name, "numeric": i > 0} for i, name in enumerate(names)]
     rows = [
-        [s.label, _num(p.x, xp), _num(p.y, yp), _num(p.lo, yp), _num(p.hi, yp), _count(p.n)]
+        [s.label, number(p.x, xp), number(p.y, yp), number(p.lo, yp), number(p.hi, yp), counted(p.n)]
         for s in drawn
         for p in s.points
     ]
@@ -421,23 +359,3 @@ def _finite(points: Sequence[Point]) -> list[Point]:
 
 def _has(row: Row) -> bool:
     return row.lo is not None and row.hi is not None and math.isfinite(row.lo) and math.isfinite(row.hi)
-
-
-def _num(value: float | None, percent: bool = False) -> str:
-    """Say a number with three significant digits, or a share as a percentage."""
-    if value is None or not math.isfinite(value):
-        return ""
-    words = f"{100 * value:.1f} %" if percent else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return words.replace("-", "−")
-
-
-def _count(n: int | None) -> str:
-    return "" if n is None else f"{n:,}"
-
-
-def _kind(kind: str) -> str:
-    return kind if kind in KINDS else "accent"
-
-
-def _cut(label: str) -> str:
-    return label if len(label) <= 28 else label[:27] + "…"

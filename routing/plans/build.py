@@ -16,6 +16,7 @@ from annotations.projects.models import Annotator
 from app.jobs import runner
 from app.ledger.ledger import to_micros
 from app.ledger.models import MICROS
+from app.web.shares import percent
 
 from . import cascade, doubly_robust, margins, mix_runs, outlook, pacing, policies, reading, worth, zones
 from .deciding import Decided, decide, going_first, queues_of
@@ -246,11 +247,11 @@ def _zone_words(zone: zones.Zone | None, mistrust: str, accepted: int, known: re
         return {
             "items": 0, "n": zone.n, "errors": zone.errors, "bound": zone.bound, "alpha": zone.alpha,
             "words": f"No item is accepted on the model's word alone: with {zone.n} audits to go by, an error rate "
-            f"of at most {zone.alpha:.0%} cannot be shown even where it is surest.",
+            f"of at most {percent(zone.alpha)} cannot be shown even where it is surest.",
         }  # fmt: skip
     return {
         "items": accepted, "n": zone.n, "errors": zone.errors, "bound": zone.bound, "alpha": zone.alpha,
-        "words": f"{accepted:,} items may keep the model's label without a person: at most {zone.bound:.1%} of such "
+        "words": f"{accepted:,} items may keep the model's label without a person: at most {percent(zone.bound, 1)} of such "
         f"labels are wrong (95 % sure; {zone.errors} errors in {zone.n} audits there).",
     }  # fmt: skip
 

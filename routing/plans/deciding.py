@@ -14,6 +14,7 @@ import numpy as np
 from annotations.analysis.majority import NONE
 from annotations.items.models import Batch, Item
 from annotations.projects import rules
+from app.web.shares import percent
 
 from . import allocation, policies, reading
 from .cascade import Offer
@@ -103,7 +104,7 @@ def decide(
                 found = tables.allocate(here, left, plan.audit_share, plan.seed)
                 if found.audit_rate < plan.audit_share - 1e-9 and not kept.any():
                     raise PlanError(
-                        f"The budget does not carry the audits: {plan.audit_share:.0%} of the items. Raise it, or "
+                        f"The budget does not carry the audits: {percent(plan.audit_share)} of the items. Raise it, or "
                         "raise the limit of people."
                     )
                 second[here] = found.queue == tables.people

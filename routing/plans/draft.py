@@ -17,6 +17,7 @@ from app.accounts import audit
 from app.jobs import runner
 from app.jobs.models import Job
 from app.ledger.models import MICROS, Account
+from app.web.shares import percent
 
 from . import cascade, margins, outlook, policies
 from .allocation import MIN_AUDIT
@@ -80,7 +81,7 @@ def draft_plan(
         )
     if not MIN_AUDIT <= audit_share <= 1:
         raise PlanError(
-            f"An audit share of {audit_share:.3g}: expected {MIN_AUDIT:.0%} to 100 %. Without audits nothing can be "
+            f"An audit share of {audit_share:.3g}: expected {percent(MIN_AUDIT)} to 100 %. Without audits nothing can be "
             "measured, and what was routed cannot be corrected afterwards."
         )
     if not 0 < alpha < 1:

@@ -6,6 +6,7 @@ from django import forms
 
 from annotations.lm import registry
 from annotations.projects.models import Project
+from app.web.shares import percent
 
 from . import draft, policies
 from .allocation import MIN_AUDIT
@@ -113,7 +114,9 @@ class PlanForm(forms.Form):
     def clean_audit_share(self) -> float:
         share = self._share("audit_share")
         if share < MIN_AUDIT:
-            raise forms.ValidationError(f"At least {MIN_AUDIT:.0%}: without audits nothing can be measured.")
+            raise forms.ValidationError(
+                f"At least {percent(MIN_AUDIT)}: without audits nothing can be measured."
+            )
         return share
 
     def clean_alpha(self) -> float:

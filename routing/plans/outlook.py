@@ -14,6 +14,7 @@ from decimal import ROUND_CEILING, Decimal
 import numpy as np
 
 from app.web.plots import Plot, Point, Series, line_plot
+from app.web.shares import percent
 
 from . import doubly_robust, policies
 
@@ -150,7 +151,7 @@ def _money(micros: float, currency: str, in_words: Callable[[Decimal, str], str]
 
 def sentence(point: dict, currency: str, each_micros: int, in_words: Callable[[Decimal, str], str]) -> str:
     """People's part of one point in words: how many items, what it costs and how long it takes."""
-    text = f"At {point['share']:.0%} people judge {point['items']:,.0f} items: {point['judgments']:,.0f} judgments to give"
+    text = f"At {percent(point['share'])} people judge {point['items']:,.0f} items: {point['judgments']:,.0f} judgments to give"
     if each_micros:
         text += f" for {_money(point['cost_micros'], currency, in_words)}"
     if point["minutes"] is not None:
@@ -183,7 +184,7 @@ def beyond(stored: dict, share: float) -> str:
     useful = stored.get("useful")
     if useful is None or share <= useful + 0.01:
         return ""
-    return f" By prediction people put nothing more right beyond about {useful:.0%}: a plan leaves the money for that unspent."
+    return f" By prediction people put nothing more right beyond about {percent(useful)}: a plan leaves the money for that unspent."
 
 
 def left_out(stored: dict) -> str:
@@ -211,7 +212,9 @@ def picture(stored: dict, share: float) -> Plot | None:
         e = here["routed"]
         series.append(
             Series(
-                f"At {share:.0%}", [Point(share, e["value"], max(0.0, e["lo"]), e["hi"], e["n"])], "accent"
+                f"At {percent(share)}",
+                [Point(share, e["value"], max(0.0, e["lo"]), e["hi"], e["n"])],
+                "accent",
             )
         )
     return line_plot(

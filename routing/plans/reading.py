@@ -18,6 +18,7 @@ from annotations.items.models import Item
 from annotations.lm import canaries, report, verdicts
 from annotations.lm.models import LMAnnotator
 from annotations.projects.models import Project
+from app.web.shares import percent
 from routing.features import pairs, stored, table, tagger
 from routing.features.models import Tagging
 from routing.features.signals import LMSignals, signals
@@ -91,7 +92,7 @@ def distrust(detail: LMAnnotator | None) -> str:
     control = next((rate.estimate for rate in rates if rate.kind == "control" and rate.estimate), None)
     if flips and flips["lo"] > max(FLIPS, control["value"] if control else 0.0):
         return (
-            f"Tampered responses win {flips['value']:.0%} [{flips['lo']:.0%}, {flips['hi']:.0%}] of its canaries "
+            f"Tampered responses win {percent(flips['value'])} [{100 * flips['lo']:.0f}, {100 * flips['hi']:.0f}] of its canaries "
             f"(n {flips['n']}), so no item is accepted on its word alone."
         )
     return ""

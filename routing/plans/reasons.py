@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.web.shares import percent
+
 from . import policies
 
 LEARNED = frozenset(name for name, policy in policies.POLICIES.items() if policy.learns)
@@ -16,13 +18,13 @@ _FIXED = {
 }
 _VALUED = {
     "unsure": "the model is unsure ({:.2f} of 1)",
-    "others_disagree": "{:.0%} of the other models disagree",
+    "others_disagree": "{percent} of the other models disagree",
     "entropy": "the models disagree with each other (entropy {:.2f} of 1)",
     "length": "long responses (log words {:.2f})",
     # of plans made before policies had names of their own
     "unjudged": "no model has judged it",
-    "null": "{:.0%} of the models' answers give no verdict",
-    "swap": "the two orders contradict each other in {:.0%} of the answers",
+    "null": "{percent} of the models' answers give no verdict",
+    "swap": "the two orders contradict each other in {percent} of the answers",
     "dissent": "the models disagree with each other (entropy {:.2f} of 1)",
     "margin": "mean P(second better) {:.2f}",
 }
@@ -36,7 +38,7 @@ def in_words(reason: dict, learned: bool = False) -> str:
         return f"{name} {'raises' if value > 0 else 'lowers'} the predicted error ({value:+.2f})"
     if code in _FIXED:
         return _FIXED[code]
-    return _VALUED[code].format(value) if code in _VALUED else _name(code)
+    return _VALUED[code].format(value, percent=percent(value)) if code in _VALUED else _name(code)
 
 
 def _name(code: str) -> str:

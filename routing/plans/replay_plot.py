@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from app.web.shares import percent
 from routing.plans import policies
 from routing.plans.replay import Row
 
@@ -92,7 +93,7 @@ def _panel(
         tick += step
     parts.append(f'<line class="z" x1="{LEFT}" x2="{LEFT + INNER_W}" y1="{y(0):.1f}" y2="{y(0):.1f}"/>')
     for budget in sorted({row.budget for row in rows}):
-        parts.append(_text(x(budget), TOP + INNER_H + 16, f"{budget:.0%}", "s", "middle"))
+        parts.append(_text(x(budget), TOP + INNER_H + 16, percent(budget), "s", "middle"))
     for k, name in reversed(list(enumerate(names))):
         mine = sorted((row for row in rows if row.policy == name), key=lambda row: row.budget)
         if not mine:

@@ -231,6 +231,7 @@ def _plot(unit: str, left: float, used: dict[date, float], pace: Forecast, today
         y_range=(0, highest(series) or 1),
         caption="The past is reckoned back from today by what was used each day; changes of the cap are not seen in it.",
         height=280,
+        newest=True,
     )
 
 

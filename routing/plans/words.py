@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from html import escape
 
-from app.web.plots import WIDTH, Plot
+from app.web.drawing import WIDTH
+from app.web.plots import Plot
 
 from .budget import in_words
 from .models import RoutingPlan

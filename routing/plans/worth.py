@@ -17,6 +17,7 @@ from annotations.lm import verdicts
 from annotations.projects.models import Annotator
 from app.jobs import runner
 from app.jobs.models import Job
+from app.web.shares import percent
 
 from . import cascade, doubly_robust
 from .models import Decision, RoutingPlan
@@ -196,7 +197,7 @@ def line(plan: RoutingPlan, found: dict | None = None) -> Line:
             f"judged, and at least {LEAST} labels of items sent for their score and of the others are needed.",
             "info",
         )
-    share = f"{report['share']:.0%} human labels"
+    share = f"{percent(report['share'])} human labels"
     numbers = f"{100 * gain['value']:+.1f} points [{100 * gain['lo']:+.1f}, {100 * gain['hi']:+.1f}]".replace(
         "-", "−"
     )

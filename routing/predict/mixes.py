@@ -138,7 +138,7 @@ class BayesianMixes:
         share = np.asarray(budget) / n
         if (share < self.low - 1e-9).any() or (share > self.high + 1e-9).any():
             raise ValueError(
-                f"budgets outside {self.low:.0%} to {self.high:.0%} of the items were never tried"
+                f"budgets outside {100 * self.low:.0f} to {100 * self.high:.0f} % of the items were never tried"
             )
         return self._model.predict(
             (_surplus(counts, budget, n, self._prevalence) - self._mean) / self._scale, return_std=True

@@ -166,7 +166,7 @@ def test_each_page_shows_its_report_and_gives_the_same_numbers_as_files(judged, 
     html = page.content.decode()
     assert page.status_code == 200
     assert "nan" not in html.lower().replace("finance", "")
-    assert '<svg class="plot"' in html
+    assert '<svg class="plot plot-rows"' in html
     report = alice_client.get(f"/api/v1/projects/judged/analysis/{name}").json()
     assert report["version"] == stored.version_of(judged)
     table = {"agreement": "coefficients", "rankings": "ratings", "bias": "bias", "annotators": "annotators"}[
@@ -237,7 +237,7 @@ def test_a_large_project_is_computed_by_one_job_and_shows_its_last_figures_meanw
     quarantine.quarantine(annotator=Annotator.objects.get(project=judged, name="p0"), actor=alice, reason="")
     html = alice_client.get(url).content.decode()
     assert "Judgments came since these figures were computed" in html
-    assert '<svg class="plot"' in html
+    assert '<svg class="plot plot-rows"' in html
     assert Job.objects.filter(kind=reports.KIND, state="queued").count() == 1
 
 

@@ -65,7 +65,7 @@ def test_the_page_says_what_is_left_how_long_and_for_what(project, account, alic
     assert [(line.kind, line.name, line.amount, line.n) for line in page.context["budget"].lines] == [
         ("human", annotator.name, Decimal(50), 40)
     ]
-    assert "61% of the budget is used" in html
+    assert "61 % of the budget is used" in html
 
 
 def test_only_owners_change_it_and_every_change_is_logged(
@@ -132,10 +132,10 @@ def test_each_threshold_is_told_once_for_a_cap(project, account, alice, alice_cl
     spend(account, "85")
     assert alerts.raise_all() == 1  # 50 % was passed too; the highest is told
     assert alerts.raise_all() == 0
-    assert [(m.to, m.subject) for m in mail.outbox] == [(["alice@example.org"], "Budget of Pairs: 85% used")]
+    assert [(m.to, m.subject) for m in mail.outbox] == [(["alice@example.org"], "Budget of Pairs: 85 % used")]
     assert "85.00 of 100.00 EUR are spent or held" in mail.outbox[0].body
     label_cap.set_cap(project=project, cap=1, actor=None)
-    assert "85% of the budget is used" in alice_client.get(f"/p/{project.slug}/budget/").content.decode()
+    assert "85 % of the budget is used" in alice_client.get(f"/p/{project.slug}/budget/").content.decode()
     ledger.set_cap(account=account, cap=Decimal(90))
     rules.change(project=project, budget=rules.Budget(mail=False))
     assert alerts.raise_all() == 1  # another cap is another warning

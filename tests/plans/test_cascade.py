@@ -22,6 +22,7 @@ from annotations.projects.models import Annotator
 from app.jobs import runner
 from app.jobs.models import Job
 from app.ledger.models import Account
+from app.web.numbers import money
 from routing.plans import build, cascade, deciding, outlook, pacing, policies, worth
 from routing.plans import tasks as plan_tasks  # noqa: F401 - registers handlers
 from routing.plans.allocation import allocate
@@ -135,7 +136,7 @@ def test_a_plan_asks_the_strong_model_where_it_gains_most_for_the_money_and_no_f
     assert not mine.filter(accepted=True).exists()
     page = alice_client.get(reverse("plans:detail", args=["pairs", plan.number])).content.decode()
     assert "To ask" in page
-    assert f"{second['to_ask']} items, about {second['cost']} EUR" in page
+    assert f"{second['to_ask']} items, about {money(second['cost'])} EUR" in page
 
     before = len(scripted.requests)
     plan = apply_plan(plan=plan)
@@ -200,7 +201,7 @@ def test_the_slider_says_what_the_strong_model_does_and_drafts_with_it(
     assert "The label error left counts only what people put right." in part
     assert "only people&#x27;s part is measured here" in part  # under the plot
     assert stored["useful"] == 13 / 160
-    assert "people put nothing more right beyond about 8%" in part
+    assert "people put nothing more right beyond about 8 %" in part
     last = alice_client.get(url, {"share": "100"}, HTTP_HX_REQUEST="true").content.decode()
     assert "strong is given nothing at this share" in last
 

@@ -94,7 +94,7 @@ def test_canaries_that_flip_leave_no_zone(world, judge, plain_project):
             Canary.objects.create(annotator=model, item=item, kind=kind, verdict=verdict, at=item.created_at)
     plan = make(plain_project, "0.3", overlap=2)
     assert plan.summary["zone"]["items"] == 0
-    assert "Tampered responses win 100% [84%, 100%] of its canaries (n 20)" in plan.summary["zone"]["words"]
+    assert "Tampered responses win 100 % [84, 100] of its canaries (n 20)" in plan.summary["zone"]["words"]
     assert not plan.decisions.filter(accepted=True).exists()
 
 
@@ -134,7 +134,7 @@ def test_the_outlook_has_bands_and_the_slider_answers_between_its_points(
     assert half["items"] == 0.5 * (stored["points"][10]["items"] + stored["points"][11]["items"])
     url = reverse("plans:outlook", args=["pairs", plan.number])
     page = alice_client.get(url, {"share": "40"}, headers={"HX-Request": "true"}).content.decode()
-    assert "At 40% people judge 48 items" in page
+    assert "At 40 % people judge 48 items" in page
     assert "<title>Label error left</title>" in page
     assert alice_client.get(url, {"share": "x"}).status_code == 400
     made = alice_client.post(reverse("plans:again", args=["pairs", plan.number]), {"share": "40"})
@@ -198,7 +198,7 @@ def test_a_decision_is_explained_on_the_items_page_and_over_the_api(
 
 def test_the_audit_floor_is_a_floor(world, plain_project):
     world(30, lambda i: False)
-    with pytest.raises(PlanError, match=r"expected 5% to 100 %"):
+    with pytest.raises(PlanError, match=r"expected 5 % to 100 %"):
         make(plain_project, "0.5", audit_share=0.01)
     with pytest.raises(PlanError, match="does not carry the audits"):
         make(plain_project, "0.04")

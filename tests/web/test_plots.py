@@ -9,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.web.heatmaps import heat_plot
+from app.web.numbers import money
 from app.web.plots import Point, Row, Series, bar_plot, calibration_plot, interval_plot, line_plot
+from app.web.shares import percent
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"), [("0", "0.00"), ("458.4", "458.40"), ("0.003449", "0.0034"), ("0.040888", "0.041"), ("1234.5", "1,234.50")]
+)  # fmt: skip
+def test_money_has_the_digits_that_say_something(amount, words):
+    assert money(amount) == words
+    assert (percent(0.934), percent(-0.00041, 1)) == ("93 %", "0.0 %")
+
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -36,12 +47,13 @@ ROWS = st.builds(
 @given(st.lists(ROWS, max_size=8))
 def test_every_plot_is_well_formed_and_has_words_for_everyone(rows):
     for plot in draw_all(rows):
-        root = fromstring(plot.svg)
-        assert root.find(f"{SVG}title").text == "<t>"
-        assert root.find(f"{SVG}desc").text
-        assert "style=" not in plot.svg
-        assert "nan" not in plot.svg
-        assert "inf" not in plot.svg
+        for svg in filter(None, (plot.svg, plot.narrow)):
+            root = fromstring(svg)
+            assert root.find(f"{SVG}title").text == "<t>"
+            assert root.find(f"{SVG}desc").text
+            assert "style=" not in svg
+            assert "nan" not in svg
+            assert "inf" not in svg
         assert all(len(row) == len(plot.columns) for row in plot.rows)
 
 
@@ -63,7 +75,17 @@ def test_shares_read_as_percentages():
         [Row("people", 0.734, 0.7, 0.76, 1204)], title="t", value_label="Agreement (%)", percent=True
     )
     assert plot.rows == [["people", "73.4 %", "70.0 %", "76.0 %", "1,204"]]
-    assert "73.4 % [70.0 %, 76.0 %]" in plot.svg
+    assert "73.4 % [70.0, 76.0]" in plot.svg
+    assert "73.4 % [70.0, 76.0]" in plot.narrow  # a phone's picture says the same
+
+
+def test_values_of_a_plot_have_the_same_digits_and_ticks_their_thousands_apart():
+    svg = interval_plot(
+        [Row("a", 0.072, 0.0603, 0.084), Row("b", -0.0001, -0.5, 1.11)], title="t", value_label="v"
+    ).svg
+    assert "0.072 [0.060, 0.084]" in svg
+    assert "0.000 [−0.500, 1.110]" in svg
+    assert ">1,100<" in interval_plot([Row("a", 1117, 1000, 1200)], title="t", value_label="v").svg
 
 
 def test_labels_of_lines_that_meet_do_not_cover_each_other():

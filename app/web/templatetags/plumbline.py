@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 
 from allauth.account.adapter import get_adapter
 from django import template
@@ -20,7 +21,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from app.accounts import languages
 from app.web import navigation
-from app.web.numbers import grouped
+from app.web.numbers import grouped, money
 from app.web.rendering import render_many
 
 register = template.Library()
@@ -231,6 +232,12 @@ def query_with(request: object, **changes: object) -> str:
 def grouped_filter(number: int) -> str:
     """Write a count with its thousands apart."""
     return grouped(number)
+
+
+@register.filter(name="money")
+def money_filter(amount: Decimal | str) -> str:
+    """Write an amount of money with the digits a person reads."""
+    return money(amount)
 
 
 @register.filter
