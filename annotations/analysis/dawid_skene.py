@@ -35,44 +35,58 @@ class Truth:
 
 
 def fit(
-    labels: Labels, n_annotators: int, *, iterations: int = ITERATIONS, tolerance: float = TOLERANCE
+    labels: Labels,
+    n_annotators: int,
+    *,
+    iterations: int = ITERATIONS,
+    tolerance: float = TOLERANCE,
+    smoothing: float = SMOOTHING,
 ) -> Truth:
     """EM from the vote shares; ends when posteriors move less than `tolerance` on average."""
     k = len(labels.levels)
-    cell = labels.annotator.astype(np.int64) * k + labels.value
-    votes = sparse.csr_matrix(
-        (np.ones(len(labels)), (labels.unit, cell)), shape=(labels.n_units, n_annotators * k)
-    )
+    share = np.bincount(
+        labels.unit.astype(np.int64) * k + labels.value, minlength=labels.n_units * k
+    ).reshape(labels.n_units, k)
+    judged = share.sum(axis=1) > 0
+    share = share[judged].astype(np.float64)
+    row = (np.cumsum(judged) - 1)[labels.unit]  # only units with votes take part
+    cell = labels.annotator.astype(np.int32) * np.int32(k) + labels.value
+    shape = (len(share), n_annotators * k)
+    votes = sparse.csr_matrix((np.ones(len(labels)), (row.astype(np.int32), cell)), shape=shape)
     back = votes.T.tocsr()
-    share = np.zeros((labels.n_units, k))
-    np.add.at(share, (labels.unit, labels.value), 1.0)
-    n = share.sum(axis=1)
-    judged = n > 0
-    posterior = np.divide(share, n[:, None], out=np.zeros_like(share), where=judged[:, None])
+    posterior = share / share.sum(axis=1, keepdims=True)
     confusion, prior = np.zeros((n_annotators, k, k)), np.full(k, 1 / max(k, 1))
     done, change = 0, np.inf
     while done < iterations and change > tolerance and k > 1:
         done += 1
-        confusion, prior = _maximise(back, posterior, judged, n_annotators, k)
-        logs = np.log(confusion).transpose(0, 2, 1).reshape(n_annotators * k, k)
-        new = votes @ logs
+        confusion, prior = _maximise(back, posterior, n_annotators, smoothing)
+        new = votes @ np.log(confusion).transpose(0, 2, 1).reshape(n_annotators * k, k)
         new += np.log(prior)
-        new -= new.max(axis=1, keepdims=True)
+        new -= _largest(new)
         np.exp(new, out=new)
-        new /= new.sum(axis=1, keepdims=True)
-        change = float(np.abs(new[judged] - posterior[judged]).sum() / max(1, judged.sum()))
+        new /= new @ np.ones((k, 1))
+        posterior -= new
+        change = float(np.abs(posterior, out=posterior).sum() / max(1, len(new)))
         posterior = new
-    confusion, prior = _maximise(back, posterior, judged, n_annotators, k)
-    posterior = np.where(judged[:, None], posterior, np.nan)
-    return Truth(
-        posterior, confusion, prior, done, change if np.isfinite(change) else 0.0, change <= tolerance
-    )
+    confusion, prior = _maximise(back, posterior, n_annotators, smoothing)
+    whole = np.full((labels.n_units, k), np.nan)
+    whole[judged] = posterior
+    return Truth(whole, confusion, prior, done, change if np.isfinite(change) else 0.0, change <= tolerance)
 
 
-def _maximise(back, posterior, judged, n_annotators: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _maximise(back, posterior, n_annotators: int, smoothing: float) -> tuple[np.ndarray, np.ndarray]:
     """(confusion [A, truth, said], prior) from posteriors."""
-    said = (back @ np.where(judged[:, None], posterior, 0.0)).reshape(n_annotators, k, k)  # [A, said, truth]
-    confusion = said.transpose(0, 2, 1) + SMOOTHING
+    k = posterior.shape[1]
+    said = (back @ posterior).reshape(n_annotators, k, k)  # [A, said, truth]
+    confusion = said.transpose(0, 2, 1) + smoothing
     confusion /= confusion.sum(axis=2, keepdims=True)
-    total = posterior[judged].sum(axis=0) + SMOOTHING
+    total = posterior.sum(axis=0) + smoothing
     return confusion, total / total.sum()
+
+
+def _largest(rows: np.ndarray) -> np.ndarray:
+    """The largest of each row, [n, 1]: column by column, since reducing short rows is slow."""
+    found = rows[:, 0].copy()
+    for column in range(1, rows.shape[1]):
+        np.maximum(found, rows[:, column], out=found)
+    return found[:, None]
