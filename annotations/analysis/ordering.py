@@ -1,12 +1,13 @@
-"""The order of a project's queue by what the models' ranking needs most: an optional rule of the project.
+"""The order of a project's queue by what the models' ranking, or finding the best of them, needs most: an optional rule.
 
-Every so many judgments of people the next items are chosen by `active.next_pairs` and put at the front. Only the place in the
+Every so many judgments of people the next items are chosen by `active` and put at the front. Only the place in the
 queue changes: who may judge an item, how many do, what they see and with which probability it is judged at all stay.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Callable
 
 import numpy as np
 from django.core.cache import cache
@@ -22,13 +23,19 @@ from .votes import HUMAN, Votes
 
 EVERY = 50  # judgments, or a twentieth of all, whichever is more
 MOST_OPEN = 50_000  # items looked at
+ORDERS: dict[str, Callable[..., np.ndarray]] = {  # by `limits.order`
+    "ranking": lambda *args, **options: active.next_pairs(*args, **options)[0],
+    "best": active.best_pairs,
+}
 BEGUN, CHOSEN = 2, 1  # priorities: begun items are completed first, then come the chosen ones
 
 
 def tick() -> int:
     """Order the queues of the projects that ask for it and got enough judgments since; returns how many."""
     n = 0
-    for project in Project.objects.filter(status=Project.Status.ACTIVE, rules__limits__order="ranking"):
+    for project in Project.objects.filter(
+        status=Project.Status.ACTIVE, rules__limits__order__in=list(ORDERS)
+    ):
         judged, key = stored.n_judged(project), f"analysis:ordered:{project.pk}"
         last = cache.get(key)
         if last is None or judged - last >= max(EVERY, judged // 20):
@@ -39,11 +46,12 @@ def tick() -> int:
 
 
 def reorder(project: Project) -> int:
-    """Put at the front of the queue what the ranking needs; returns how many items moved.
+    """Put at the front of the queue what the project's order asks for; returns how many items moved.
 
     Items that a plan or a person put in place keep it, and so do items with other than two responses of known models.
     """
-    if rules.of(project).limits.order != "ranking":
+    order = rules.of(project).limits.order
+    if order not in ORDERS:
         return 0
     votes = stored.votes_of(project)
     players, open_items = _open(project, votes)
@@ -51,7 +59,7 @@ def reorder(project: Project) -> int:
     if len(players) > 1:
         n = max(EVERY, stored.n_judged(project) // 20)
         for pair in _pairs(
-            votes, players, set(open_items), n, seed=abs(project.seed) + stored.n_judged(project)
+            votes, players, set(open_items), n, order, seed=abs(project.seed) + stored.n_judged(project)
         ):
             if open_items[pair]:
                 wanted[open_items[pair].popleft()] = CHOSEN
@@ -87,7 +95,7 @@ def _open(project: Project, votes: Votes) -> tuple[list[str], dict[tuple[str, st
     return sorted({*votes.models, *(name for pair in found for name in pair)}), found
 
 
-def _pairs(votes: Votes, players: list[str], there: set, n: int, *, seed: int):
+def _pairs(votes: Votes, players: list[str], there: set, n: int, order: str, *, seed: int):
     """The `n` comparisons asked for next, as pairs of names; only pairs of which there are items."""
     place = {name: i for i, name in enumerate(players)}
     fitted = _fit(votes, place)
@@ -95,7 +103,7 @@ def _pairs(votes: Votes, players: list[str], there: set, n: int, *, seed: int):
     allowed = np.zeros((len(players), len(players)), dtype=bool)
     for a, b in there:
         allowed[place[a], place[b]] = allowed[place[b], place[a]] = True
-    pairs, _ = active.next_pairs(fitted.theta, covariance, n, seed=seed, allowed=allowed)
+    pairs = ORDERS[order](fitted.theta, covariance, n, seed=seed, allowed=allowed)
     return [(players[i], players[j]) for i, j in pairs.tolist()]
 
 

@@ -23,7 +23,7 @@ class Limits(_Section):
 
     per_person: Annotated[int, Field(ge=1)] | None = None
     per_day: Annotated[int, Field(ge=1)] | None = None
-    order: Literal["shared", "per_person", "ranking"] = "shared"
+    order: Literal["shared", "per_person", "ranking", "best"] = "shared"
     adaptive_lease: bool = False
     max_votes: Annotated[int, Field(ge=2, le=50)] | None = None
     agreement: Literal["majority", "two_thirds", "unanimous"] = "majority"

@@ -232,6 +232,20 @@ def test_what_is_asked_next_is_what_tells_most():
     assert len({tuple(pair) for pair in pairs.tolist()}) > 1  # a batch spreads out
 
 
+def test_the_best_of_two_draws_meet_and_only_pairs_that_can_be_asked():
+    theta, covariance = np.array([3.0, 2.9, -3.0, -3.1]), 0.04 * np.eye(4)
+    pairs = active.best_pairs(theta, covariance, 200, seed=1)
+    assert (pairs[:, 0] < pairs[:, 1]).all()
+    assert 0.85 < np.mean((pairs == [0, 1]).all(axis=1)) < 1  # and a tenth uniformly
+    allowed = np.zeros((4, 4), dtype=bool)
+    allowed[2, 3] = allowed[1, 2] = True
+    found = {
+        tuple(pair) for pair in active.best_pairs(theta, covariance, 60, seed=1, allowed=allowed).tolist()
+    }
+    assert found == {(1, 2), (2, 3)}
+    assert len(active.best_pairs(theta, covariance, 5, seed=1, allowed=np.zeros((4, 4), dtype=bool))) == 0
+
+
 @pytest.mark.slow
 def test_chosen_comparisons_are_worth_more_than_random_ones():
     """20 models, 1,500 votes in batches of 100, eight runs: what the votes tell of the true ratings.

@@ -64,6 +64,16 @@ def test_the_next_person_is_given_what_the_ranking_needs(compared, annotator):
     assert Item.objects.get(pk=given.item_id).priority == ordering.BEGUN
 
 
+def test_the_best_is_looked_for_among_those_that_may_be_it(compared):
+    project, known, unknown = compared
+    project.rules = {"limits": {"order": "best"}}
+    project.save(update_fields=["rules"])
+    assert (ordering.tick(), ordering.tick()) == (1, 0)
+    front = set(Item.objects.filter(project=project, priority=ordering.CHOSEN).values_list("pk", flat=True))
+    assert len(front) in (1, 2)
+    assert front <= {item.pk for item in known + unknown}
+
+
 def test_what_a_plan_or_a_person_put_in_place_stays(compared):
     project, known, unknown = compared
     Item.objects.filter(pk=known[0].pk).update(priority=9, route_ref="plan:1")
