@@ -13,7 +13,7 @@ from annotations.lm.models import EndpointModel, Reply
 from annotations.lm.registry import lm_annotators
 from app.ledger.models import Account
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.no_database]
 N = 60
 
 

@@ -176,6 +176,7 @@ def ask(client, method: str, path: str, **extra) -> bytes:
     return found
 
 
+@pytest.mark.no_database
 def test_no_address_of_the_site_tells_an_annotator_anything(secret, bob_client, bob):
     bob_client.raise_request_exception = True
     walked, leaks = 0, []
@@ -205,6 +206,7 @@ def test_the_walk_would_find_a_leak(secret, alice_client):
         assert MARK.encode() in ask(alice_client, "get", page), page
 
 
+@pytest.mark.no_database
 def test_no_api_resource_tells_an_annotator_anything(secret, bob):
     from tests.api.conftest import token_client
 

@@ -152,6 +152,7 @@ def test_an_empty_site_holds_everything_after_a_restore(first, places):
 
 
 @pytest.mark.slow
+@pytest.mark.no_database
 def test_what_is_damaged_or_of_another_kind_is_refused_before_anything_is_written(first, places, tmp_path):
     third = places("third", secret="two")
     whole = first.backup.read_bytes()

@@ -180,6 +180,7 @@ def test_habits_do_what_they_say():
 
 
 @pytest.mark.slow
+@pytest.mark.no_database
 def test_two_thousand_items(project, fill, make_item):
     pairs = real_pairs()
     for k in range(2000):
