@@ -11,7 +11,7 @@ from django.db.models import Q
 from annotations.items.models import Item
 from annotations.projects.models import Project
 from app.ledger.models import MICROS
-from routing.rewards.models import LoopRound, RewardModel
+from routing.rewards.models import RewardModel
 
 
 class RoutingPlan(models.Model):
@@ -159,8 +159,7 @@ class Refit(models.Model):
         DECLINED = "declined", "Declined"
         FAILED = "failed", "Failed"
 
-    round = models.OneToOneField(LoopRound, on_delete=models.CASCADE, related_name="refit")
-    reward_model = models.ForeignKey(RewardModel, on_delete=models.CASCADE, related_name="+")
+    reward_model = models.OneToOneField(RewardModel, on_delete=models.CASCADE, related_name="refit")
     state = models.CharField(max_length=8, choices=State.choices)
     job_id = models.UUIDField(null=True)
     report = models.JSONField(default=dict, help_text="Held-out skill with and without the margins.")

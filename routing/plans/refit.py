@@ -1,7 +1,7 @@
 """After a promotion: the reward model's margins, the predictor of errors fitted anew with them, and a plan proposed.
 
-The last turn of the closed loop (`routing.rewards.loop`). A refit is a Job, asked for first where the project says so;
-the plan is drafted by a Job of its own and changes nothing until somebody applies it.
+The last turn of the closed loop (`routing.rewards.loop`), and what a promotion by hand is asked about. A refit is a Job,
+asked for first where the project says so, and always where the loop is off; the plan is drafted by a Job of its own and changes nothing until somebody applies it.
 """
 
 from __future__ import annotations
@@ -33,25 +33,35 @@ class NotNow(Exception):
 
 
 def start_due() -> int:
-    """Begin the refit of every promotion that a round brought and that still stands; returns how many began."""
+    """Begin or offer the refit of every promotion that still stands; returns how many.
+
+    What a round promoted is refitted as the project's loop says. What people promoted by hand is, too, while the loop is on; else
+    it is offered, and only where a plan is in force, as there is nothing to propose without.
+    """
     _close_lost()
-    rounds = LoopRound.objects.filter(
-        state=LoopRound.State.PROMOTED,
-        refit__isnull=True,
-        run__reward_model__status=RewardModel.Status.PROMOTED,
-    ).exclude(project__reward_loop__after_promotion=Loop.AfterPromotion.NOTHING)
-    return sum(_begin(row) for row in rounds.select_related("project", "run__reward_model").order_by("pk"))
+    models = RewardModel.objects.filter(status=RewardModel.Status.PROMOTED, refit__isnull=True)
+    models = models.exclude(project__reward_loop__after_promotion=Loop.AfterPromotion.NOTHING)
+    return sum(_begin(row) for row in models.select_related("project", "run__loop_round").order_by("pk"))
 
 
-def _begin(round_: LoopRound) -> bool:
-    asks = Loop.objects.filter(project=round_.project_id, after_promotion=Loop.AfterPromotion.ASK).exists()
+def _begin(model: RewardModel) -> bool:
+    project = model.project_id
+    loop = Loop.objects.filter(project=project).first()
+    starts = loop is not None and loop.after_promotion == Loop.AfterPromotion.PROPOSE
+    if not _by_round(model):
+        starts = starts and loop.is_on
+        if not RoutingPlan.objects.filter(project=project, state=RoutingPlan.State.APPLIED).exists():
+            return False
     with transaction.atomic():
-        refit, made = Refit.objects.get_or_create(
-            round=round_, defaults={"reward_model": round_.run.reward_model, "state": State.WAITING}
-        )
-        if made and not asks:
+        refit, made = Refit.objects.get_or_create(reward_model=model, defaults={"state": State.WAITING})
+        if made and starts:
             _start(refit, None)
     return made
+
+
+def _by_round(model: RewardModel) -> bool:
+    """Whether a round of the loop promoted it."""
+    return LoopRound.objects.filter(run__reward_model=model, state=LoopRound.State.PROMOTED).exists()
 
 
 def _start(refit: Refit, actor) -> None:
@@ -60,7 +70,7 @@ def _start(refit: Refit, actor) -> None:
         state=State.RUNNING, decided_by=actor
     ):
         raise NotNow(_where(refit))
-    project, model = refit.round.project, refit.reward_model
+    project, model = refit.reward_model.project, refit.reward_model
     job = runner.start(
         kind=KIND,
         title=f"Refit the predictor of errors with {model.public_id}",
@@ -70,12 +80,12 @@ def _start(refit: Refit, actor) -> None:
         actor=actor,
     )
     Refit.objects.filter(pk=refit.pk).update(job_id=job.pk)
-    audit.record(actor=actor, action="refit.began", scope=project.slug, target=f"round {refit.round.number}")
+    audit.record(actor=actor, action="refit.began", scope=project.slug, target=model.public_id)
 
 
 def _where(refit: Refit) -> str:
     refit.refresh_from_db()
-    return f"The refit of round {refit.round.number} is at “{refit.get_state_display()}”: nothing waits for a decision."
+    return f"The refit with {refit.reward_model.public_id} is at “{refit.get_state_display()}”: nothing waits for a decision."
 
 
 def approve(*, refit: Refit, actor) -> None:
@@ -94,13 +104,16 @@ def decline(*, refit: Refit, actor) -> None:
         audit.record(
             actor=actor,
             action="refit.declined",
-            scope=refit.round.project.slug,
-            target=f"round {refit.round.number}",
+            scope=refit.reward_model.project.slug,
+            target=refit.reward_model.public_id,
         )
 
 
 def _close_lost() -> None:
-    """Close refits whose Job ended without them: it was cancelled, or its worker died too often."""
+    """Close refits whose Job ended without them, cancelled or lost, and offers of models that are promoted no more."""
+    Refit.objects.filter(state=State.WAITING).exclude(
+        reward_model__status=RewardModel.Status.PROMOTED
+    ).update(state=State.DECLINED, words="Another model was promoted before anybody decided.")
     for refit in Refit.objects.filter(state=State.RUNNING):
         job = Job.objects.filter(pk=refit.job_id).first()
         if job is None or job.state in (Job.State.FAILED, Job.State.CANCELLED):
@@ -116,7 +129,8 @@ def _close_lost() -> None:
 
 def perform(job: JobContext, refit_id: int) -> dict:
     """The job's work; running it again gives the same margins and proposes no second plan."""
-    refit = Refit.objects.select_related("round__project", "reward_model__snapshot", "reward_model__run")
+    related = ("reward_model__project", "reward_model__snapshot", "reward_model__run")
+    refit = Refit.objects.select_related(*related)
     refit = refit.filter(pk=refit_id).first()
     if refit is None:
         raise JobFailed("This refit is gone.")
@@ -124,7 +138,7 @@ def perform(job: JobContext, refit_id: int) -> dict:
     def tell(done: int, total: int, words: str) -> None:
         job.report(done=done or None, total=total or None, message=words)
 
-    project, model = refit.round.project, refit.reward_model
+    project, model = refit.reward_model.project, refit.reward_model
     try:
         margins.write(model, tell)
         report = skill(project, model, tell)
@@ -137,7 +151,7 @@ def perform(job: JobContext, refit_id: int) -> dict:
 
 def _propose(refit: Refit, report: dict) -> tuple[RoutingPlan | None, str]:
     """Draft the successor of the plan in force, once; the draft's own Job decides every item."""
-    project = refit.round.project
+    project = refit.reward_model.project
     with transaction.atomic():
         refit = Refit.objects.select_for_update(of=("self",)).select_related("plan").get(pk=refit.pk)
         if refit.state == State.DONE:
@@ -148,7 +162,7 @@ def _propose(refit: Refit, report: dict) -> tuple[RoutingPlan | None, str]:
         refit.words = f"{in_words(report)} {words}"[:500]
         refit.save(update_fields=["words", "plan"])
         audit.record(
-            actor=None, action="refit.done", scope=project.slug, target=f"round {refit.round.number}",
+            actor=None, action="refit.done", scope=project.slug, target=refit.reward_model.public_id,
             plan=refit.plan.number if refit.plan else None,
         )  # fmt: skip
     return refit.plan, refit.words

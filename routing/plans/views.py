@@ -113,7 +113,7 @@ def plan_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
             "summary": plan.summary,
             "sentence": words.sentence(plan),
             "honesty": worth.line(plan, measured) if applied else None,
-            "proposed_by": Refit.objects.select_related("round", "reward_model").filter(plan=plan).first(),
+            "proposed_by": Refit.objects.select_related("reward_model").filter(plan=plan).first(),
             "measured": measured.get("report"),
             "second_worth": measured.get("second"),
             "second_job": cascade.job_of(plan),
@@ -244,20 +244,21 @@ def plan_drop(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def refit_decide(request: HttpRequest, slug: str, number: int, what: str) -> HttpResponse:
-    """Approve or decline the refit that a round's promotion asks for."""
+def refit_decide(request: HttpRequest, slug: str, public_id: str, what: str) -> HttpResponse:
+    """Approve or decline the refit that a promotion asks for."""
     project = project_for(request, slug)
-    found = Refit.objects.select_related("round__project", "reward_model").filter(
-        round__project=project, round__number=number
+    waiting = (
+        Refit.objects.select_related("reward_model__project")
+        .filter(reward_model__project=project, reward_model__public_id=public_id)
+        .first()
     )
-    waiting = found.first()
     if waiting is None or what not in ("approve", "decline"):
         raise Http404("No such refit.")
     try:
         (refit.approve if what == "approve" else refit.decline)(refit=waiting, actor=request.user)
     except refit.NotNow as error:
         messages.error(request, str(error))
-    return redirect("rewards:loop", slug)
+    return redirect("rewards:detail", slug, public_id)
 
 
 def _plan(project, number: int) -> RoutingPlan:

@@ -84,7 +84,8 @@ def _cells(round_: LoopRound) -> list[str]:
 
 def _routing(round_: LoopRound) -> tuple[str, str]:
     """What the round led to in the room of plans: (predictor, plan)."""
-    refit = getattr(round_, "refit", None)
+    model = round_.run.reward_model if round_.run else None
+    refit = getattr(model, "refit", None)
     if refit is None:
         return "", ""
     plan = refit.plan

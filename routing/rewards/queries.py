@@ -91,16 +91,14 @@ def loop_view(project: Project) -> dict[str, Any]:
     """The rounds of a project, newest first, the open one, and how far the next is."""
     rounds = list(
         LoopRound.objects.filter(project=project)
-        .select_related("run__snapshot", "run__reward_model__replaced", "refit__plan", "refit__reward_model")
+        .select_related("run__snapshot", "run__reward_model__replaced", "run__reward_model__refit__plan")
         .order_by("-number")[:30]
     )
     new, _, _ = loop.new_judgments(project)
     return {
         "rounds": rounds,
         "open": next((row for row in rounds if row.state in loop.OPEN), None),
-        "refits": [
-            row.refit for row in rounds if getattr(row, "refit", None) and row.refit.state == "waiting"
-        ],
+        "waiting": RewardModel.objects.filter(project=project, refit__state="waiting").first(),
         "new": new,
         "lineage": lineage.draw(rounds) if rounds else None,
     }

@@ -122,7 +122,10 @@ def model_promote(request: HttpRequest, slug: str, public_id: str) -> HttpRespon
     except registry.Refused as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"{model.public_id} is promoted.")
+        messages.success(
+            request,
+            f"{model.public_id} is promoted. If a routing plan is in force, what this means for it is asked here within a minute.",
+        )
     return redirect("rewards:detail", project.slug, model.public_id)
 
 

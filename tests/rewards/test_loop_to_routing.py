@@ -84,7 +84,7 @@ def test_a_promotion_refits_the_predictor_and_proposes_a_plan_that_people_apply(
     plan.refresh_from_db()
     assert plan.state == "applied"
     page = alice_client.get(reverse("plans:detail", args=["pairs", 2])).content.decode()
-    assert f"Proposed after {model.public_id} was promoted" in page
+    assert f">{model.public_id}</a> was promoted. " in page
     rounds = alice_client.get(reverse("rewards:loop", args=["pairs"])).content.decode()
     assert ">plan 2: draft<" in rounds
     assert ">refitted<" in rounds
@@ -108,6 +108,7 @@ class _Quiet:
 
 def test_a_refit_asks_first_where_the_project_says_so(promoted, alice_client, bob_client, charlie_client):
     _, _, round_ = promoted
+    name = round_.run.reward_model.public_id
     Loop.objects.update(after_promotion="nothing")
     assert refit.start_due() == 0
     Loop.objects.update(after_promotion="ask")
@@ -117,7 +118,8 @@ def test_a_refit_asks_first_where_the_project_says_so(promoted, alice_client, bo
     page = alice_client.get(reverse("rewards:loop", args=["pairs"])).content.decode()
     assert "Refit the predictor of errors with" in page
     assert ">waits for approval<" in page
-    url = reverse("plans:refit_decide", args=["pairs", round_.number, "approve"])
+    assert url_of(name) in alice_client.get(reverse("rewards:detail", args=["pairs", name])).content.decode()
+    url = url_of(name)
     for client, status in ((bob_client, 403), (charlie_client, 404)):
         assert client.post(url).status_code == status
     assert (Refit.objects.get().state, jobs.count()) == ("waiting", 0)
@@ -131,10 +133,32 @@ def test_a_refit_asks_first_where_the_project_says_so(promoted, alice_client, bo
     refit.start_due()
     assert (Refit.objects.get().state, Refit.objects.get().words) == ("failed", "The job was cancelled.")
     Refit.objects.update(state="waiting")
-    url = reverse("plans:refit_decide", args=["pairs", round_.number, "decline"])
+    url = reverse("plans:refit_decide", args=["pairs", name, "decline"])
     assert alice_client.post(url).status_code == 302
     assert (Refit.objects.get().state, RoutingPlan.objects.count()) == ("declined", 1)
     assert alice_client.post(url.replace("decline", "burn")).status_code == 404
+
+    # what people promote by hand: started while the loop is on, else offered; nothing without a plan in force
+    LoopRound.objects.update(state="kept")
+    for is_on, after, in_force, state in (
+        (True, "nothing", True, None),
+        (True, "propose", False, None),
+        (False, "propose", True, "waiting"),
+        (True, "propose", True, "running"),
+    ):
+        Refit.objects.all().delete()
+        Loop.objects.update(is_on=is_on, after_promotion=after)
+        RoutingPlan.objects.update(state="applied" if in_force else "replaced")
+        assert refit.start_due() == (state is not None)
+        assert [row.state for row in Refit.objects.all()] == ([state] if state else [])
+    Refit.objects.update(state="waiting")
+    registry.RewardModel.objects.update(status="archived")
+    refit.start_due()
+    assert "Another model was promoted" in Refit.objects.get(state="declined").words
+
+
+def url_of(name):
+    return reverse("plans:refit_decide", args=["pairs", name, "approve"])
 
 
 def test_margins_are_columns_that_can_be_taken_away():
