@@ -38,7 +38,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     status = request.GET.get("status", "")
     live = [r for r in rows if r["criterion"].is_live]
     newest = Round.objects.filter(project=project, finished_at__isnull=False).order_by("-number").first()
-    running = live_jobs(project)
+    running, proposals = live_jobs(project), _open_proposals(project)
     the_lab = lab.lab_of(project)
     account = lab.account_of(the_lab)
     return render(
@@ -57,7 +57,8 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
             "n_live": len(live),
             "n_trusted": sum(r["criterion"].status == "trusted" for r in live),
             "plot": _plot(live),
-            "proposals": _open_proposals(project),
+            "proposals": proposals,
+            "n_against": sum(p.evidence.get("recommend") == "reject" for p in proposals),
             "round": newest,
             "measured": newest.report.get("set") if newest else None,
             "running": running,

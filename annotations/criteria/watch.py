@@ -238,6 +238,7 @@ def timeline(project: Project, most: int = 60) -> list[dict]:
             "alarm": False,
         }
         for v in CriterionVersion.objects.filter(criterion__project=project)
+        .exclude(criterion__status__in=["draft", "banned"])
         .select_related("criterion")
         .order_by("-pk")[:most]
     ]
