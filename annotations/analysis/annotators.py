@@ -228,6 +228,8 @@ def win_rates(votes: Votes, aspect: int, model: int) -> list[dict]:
             both = estimates.aipw_mean(truth, f, labelled, pi)
         else:
             both = estimates.ppi_mean(truth[labelled], f[labelled], f[~labelled])
+        if both and both["lo"] is not None:  # a share, whose normal interval may reach beyond
+            both |= {"lo": max(0.0, both["lo"]), "hi": min(1.0, both["hi"])}
         rows.append(
             {"name": name, "people": alone, "combined": both, "method": "AIPW" if routed else "PPI++",
              "model_alone": means.mean(f, item=item_f)}

@@ -10,7 +10,9 @@ import math
 
 import numpy as np
 
-from annotations.judging.intervals import Z95
+from annotations.judging.intervals import Z95, wilson
+
+from .means import NOTHING
 
 FLOOR = 0.05  # propensities below are taken as this; routing should not draw with less
 FEWEST = 20
@@ -34,11 +36,7 @@ def ppi_mean(y: np.ndarray, f: np.ndarray, f_rest: np.ndarray, *, weight: float 
     lam = weight if rest else 0.0
     value = (lam * f_rest.mean() if rest else 0.0) + float((y - lam * f).mean())
     variance = (lam**2 * f_rest.var(ddof=1) / rest if rest > 1 else 0.0) + (y - lam * f).var(ddof=1) / n
-    half = Z95 * math.sqrt(variance)
-    return {
-        "value": float(value), "lo": float(value - half), "hi": float(value + half),
-        "n": n, "n_model": rest, "weight": float(lam),
-    }  # fmt: skip
+    return {**_bounds(float(value), float(variance), n), "n_model": rest, "weight": float(lam)}
 
 
 def aipw_mean(
@@ -56,10 +54,15 @@ def aipw_mean(
     f = np.asarray(f, dtype=np.float64)
     term = f + np.where(labelled, np.where(labelled, y, 0.0) - f, 0.0) / pi
     n = len(term)
-    half = Z95 * float(term.std(ddof=1)) / math.sqrt(n)
-    value = float(term.mean())
     clipped = int((np.asarray(propensity)[labelled] < floor).sum())
-    return {
-        "value": value, "lo": value - half, "hi": value + half, "n": int(labelled.sum()), "n_model": n,
-        "clipped": clipped,
-    }  # fmt: skip
+    found = _bounds(float(term.mean()), float(term.var(ddof=1)) / n, int(labelled.sum()))
+    return {**found, "n_model": n, "clipped": clipped}
+
+
+def _bounds(value: float, variance: float, n: int) -> dict:
+    """The normal interval; where nothing differs, Wilson's of a share over the n labels, and of another mean none."""
+    if variance > NOTHING:
+        half = Z95 * math.sqrt(variance)
+        return {"value": value, "lo": value - half, "hi": value + half, "n": n}
+    share = wilson(value * n, n) if 0 <= value <= 1 else None
+    return {"value": value, "lo": share and share["lo"], "hi": share and share["hi"], "n": n}
