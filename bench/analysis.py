@@ -59,7 +59,7 @@ model = DawidSkene(n_iter=int(sys.argv[2]), tol=0)
 start = time.process_time()
 labels = model.fit_predict(frame)
 found["dawid_skene"] = time.process_time() - start
-found["labels"] = labels.sort_index().tolist()
+np.save(sys.argv[3], model.probas_.sort_index().sort_index(axis=1).to_numpy())
 print(json.dumps(found))
 """
 
@@ -180,7 +180,7 @@ def main() -> None:
     many = labels(options.n)
     alpha, values = timed(lambda: alphas(many))
     spread_of, _ = timed(lambda: reliability.within(many, RATERS), 3)
-    truth_seconds, truth = timed(lambda: dawid_skene.fit(many, RATERS, iterations=9, tolerance=0), 3)
+    truth_seconds, _ = timed(lambda: dawid_skene.fit(many, RATERS, iterations=9, tolerance=0), 3)
     row("all coefficients with two-way intervals", spread_of, "≤ 2 s", spread_of <= 2)
     for name, model, bar in (
         ("MACE, 20 iterations", mace, 18.6 / 4),
@@ -192,17 +192,22 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "labels.npz"
             np.savez(path, unit=many.unit, rater=many.annotator, value=many.value)
+            theirs_at = Path(folder) / "posterior.npy"
             made = subprocess.run(
-                [options.oracles, "-c", ORACLE, str(path), "9"], capture_output=True, text=True, check=True
-            )
+                [options.oracles, "-c", ORACLE, str(path), "9", str(theirs_at)],
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            posterior = np.load(theirs_at)
         oracle = json.loads(made.stdout.splitlines()[-1])
         gap = max(abs(oracle[m] - float(values[f"alpha_{m}"])) for m in ("nominal", "ordinal", "interval"))
         row(f"alpha, three distances, counting included (krippendorff {oracle['alpha']:.3f} on ready counts, difference {gap:.0e})",
             alpha, f"{oracle['alpha'] / alpha:.0f} ×; bar ≥ 3", oracle["alpha"] / alpha >= 3 and gap < 1e-5)  # fmt: skip
-        same = float(np.mean(truth.posterior.argmax(axis=1) == np.array(oracle["labels"])))
+        # Ours adds 0.01 pseudo-votes a cell; without them the estimates are crowd-kit's.
+        plain = dawid_skene.fit(many, RATERS, iterations=9, tolerance=0, smoothing=1e-10)
+        gap = float(np.abs(plain.posterior - posterior).max())
         ratio = oracle["dawid_skene"] / truth_seconds
-        row(f"Dawid-Skene, 9 iterations (crowd-kit {oracle['dawid_skene']:.2f}, {same:.2%} same labels)", truth_seconds,
-            f"{ratio:.1f} ×; bar ≥ 4", ratio >= 4)  # fmt: skip
+        row(f"Dawid-Skene, 9 iterations (crowd-kit {oracle['dawid_skene']:.2f}, largest difference {gap:.0e})", truth_seconds,
+            f"{ratio:.1f} ×; bar ≥ 4", ratio >= 4 and gap < 1e-5)  # fmt: skip
     else:
         row("alpha, three distances, counting included", alpha, "≤ 0.25 s", alpha <= 0.25)
         row("Dawid-Skene, 9 iterations", truth_seconds, "≤ 2 s", truth_seconds <= 2)

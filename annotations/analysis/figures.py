@@ -9,6 +9,7 @@ from app.web.plots import Plot, Row, interval_plot
 
 GROUPS = {"human": "People", "lm": "Models", "human-lm": "People with models"}
 MOST_ROWS = 25
+MOST_SHOWN = 100  # rows of a table on a page
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,16 @@ class Table:
 
     @property
     def cells(self) -> list[list[str]]:
-        """The rows as a page shows them."""
-        return [[say(row[i], self.head[i] in self.percent) for i in self.shown] for row in self.rows]
+        """The first `MOST_SHOWN` rows as a page shows them."""
+        shown, percent = self.shown, [name in self.percent for name in self.head]
+        return [[say(row[i], percent[i]) for i in shown] for row in self.rows[:MOST_SHOWN]]
+
+    @property
+    def left_out(self) -> str:
+        """What a page does not show, in words."""
+        if len(self.rows) <= MOST_SHOWN:
+            return ""
+        return f"The first {MOST_SHOWN} of {len(self.rows):,}; the CSV file has all."
 
     def csv(self) -> tuple[list[str], list[list[object]]]:
         """(header, rows) with every estimate as four columns, at full precision."""

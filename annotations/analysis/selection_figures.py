@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from .figures import Table
 
-SHOWN = 100
-
 
 def selection_table(found: dict, of: str) -> Table:
     """The chosen candidates, the best first."""

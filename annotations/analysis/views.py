@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -18,7 +16,7 @@ from app.web.standalone import standalone
 
 from . import pages, paper, reports
 from .forms import SubsetForm
-from .selection_figures import SHOWN, groups_table, selection_lede, selection_table
+from .selection_figures import groups_table, selection_lede, selection_table
 from .subset import Impossible
 
 RESEARCHER = Membership.Role.RESEARCHER
@@ -98,8 +96,7 @@ def selection(request: HttpRequest, slug: str) -> HttpResponse:
         "found": found,
         "job": job,
         "lede": selection_lede(found) if found else "",
-        "table": replace(table, rows=table.rows[:SHOWN]) if table else None,
-        "more": len(table.rows) - SHOWN if table else 0,
+        "table": table,
         "groups": groups_table(found) if found else None,
         "query": request.GET.urlencode(),
     }
