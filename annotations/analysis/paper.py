@@ -33,6 +33,7 @@ alone; each table says which.
 
 ## Rankings
 Bradley-Terry ratings in natural log-odds with mean zero, ties as half a win each, with sandwich covariance clustered as above.
+A model whose votes are all on one item has no bounds; votes without any spread count as one independent vote per item.
 Sets of ranks hold for all models at once (Mogstad, Romano, Shaikh & Wilhelm 2024). "Form held equal" adds the standardised
 differences of words, headings, list items and bold spans as covariates. Win rates that combine people and a model are PPI++
 (Angelopoulos, Duchi & Zrnic 2023), or AIPW where items were routed to people with known probabilities.

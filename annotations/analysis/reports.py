@@ -28,7 +28,7 @@ LARGE = 100_000
 KEEP_SECONDS = 7 * 24 * 3600
 NAMES = ("agreement", "rankings", "bias", "annotators")
 KIND = "analysis.compute"
-FORMAT = 6
+FORMAT = 7
 MARK = "\ue000"  # a private character before an annotator's id
 MOST_QUESTIONS = 12  # with pairs of annotators, timelines and annotators' figures
 
