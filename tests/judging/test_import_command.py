@@ -73,6 +73,7 @@ def test_good_rows_end_with_0_and_bad_ones_with_1(project, rows, capsys, tmp_pat
         (["pairs", "{file}", "--mapping", "{"], "--mapping"),
         (["pairs", "{file}", "--wanted", "-1"], "wanted"),
         (["no slug!", "{file}", "--create"], "letters, digits"),
+        (["nowhere", "{file}", "--create", "--owner", "nobody"], "no active person 'nobody'"),
     ],
 )
 def test_what_cannot_be_done_ends_with_2_and_writes_nothing(project, rows, arguments, words):
@@ -158,7 +159,7 @@ def test_the_job_reports_progress_and_writes_all_errors(project, alice, rows, se
     assert (job.scope, job.created_by) == ("pairs", alice)
     job = runner.run(job.pk)
     assert (job.state, job.error) == ("succeeded", "")
-    assert (job.result["new"], job.result["invalid"], job.done) == (2, 1, 2)
+    assert (job.result["new"], job.result["invalid"], job.done) == (2, 1, 3)
     errors = [json.loads(line) for line in Path(job.result["report_path"]).read_text().splitlines()]
     assert errors == job.result["errors"]
     assert Job.objects.filter(kind="items.render", created_by=alice).count() == 1
@@ -187,3 +188,14 @@ def test_a_job_for_a_file_nobody_can_read_says_so(project, alice, rows):
     job = runner.run(job.pk)
     assert job.state == "failed"
     assert "rows.jsonl: expected" in job.error
+
+
+def test_create_can_make_somebody_the_owner(alice, alice_client, rows, capsys):
+    code, _, _ = run(capsys, "hers", rows(pair("1")), "--create", "--owner", alice.username)
+    made = Project.objects.get(slug="hers")
+    assert (code, made.created_by, list(made.memberships.values_list("user", "role"))) == (
+        0,
+        alice,
+        [(alice.pk, "owner")],
+    )
+    assert alice_client.get("/p/hers/").status_code == 200

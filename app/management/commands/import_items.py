@@ -17,6 +17,7 @@ from annotations.judging.imported_schema import shape_of
 from annotations.judging.importing import ImportReport
 from annotations.projects import setup
 from annotations.projects.models import Project
+from app.accounts.models import User
 from app.management.base import PlumblineCommand
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,80}")
@@ -37,6 +38,11 @@ class Command(PlumblineCommand):
             "files", nargs="+", metavar="FILE", help="Files of any supported format, also .gz."
         )
         parser.add_argument("--create", action="store_true", help="Make the project if there is none.")
+        parser.add_argument(
+            "--owner",
+            metavar="USERNAME",
+            help="Who owns the project that --create makes; without it nobody does.",
+        )
         parser.add_argument("--format", choices=sorted(readers.FORMATS), help="Do not sniff the format.")
         parser.add_argument("--mapping", metavar="JSON", help='For tables: {"column": "role"}.')
         parser.add_argument("--saved-mapping", metavar="NAME", help="A mapping saved in the project.")
@@ -140,7 +146,19 @@ class Command(PlumblineCommand):
         first = islice(readers.read_many(files, options["format"], mapping), LOOKED_AT)
         shape = shape_of(row for _, row in first if isinstance(row, readers.Record))
         name = slug.replace("-", " ").replace("_", " ").capitalize()
-        return setup.create_project(name=name, slug=slug, owner=None, definition=shape.design())
+        return setup.create_project(
+            name=name, slug=slug, owner=self._owner(options), definition=shape.design()
+        )
+
+    def _owner(self, options: dict) -> User | None:
+        """The person whom --owner names; fails where there is none."""
+        name = options["owner"]
+        if name is None:
+            return None
+        owner = User.objects.filter(username=name, is_active=True).first()
+        if owner is None:
+            self.fail(f"--owner: there is no active person {name!r}.")
+        return owner
 
     def _show(self, report: ImportReport, dry_run: bool) -> None:
         would = "Would be: " if dry_run else ""
