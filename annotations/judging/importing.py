@@ -32,6 +32,10 @@ __all__ = ["MAX_BATCH", "MAX_WANTED", "ImportOptions", "ImportReport", "import_r
 BATCH_ITEMS = 1000
 BATCH_CHARACTERS = 16_000_000
 ERRORS_KEPT = 1000
+ERRORS_LISTED = 1_000_000
+"""Lines of the report file; a small packed file may hold billions of bad rows."""
+BAD_ROWS_HELD = 100_000
+PROGRESS_ROWS = 20_000
 SOURCES_APART = 200
 TRIES = 5
 NOTES_KEPT = 50
@@ -51,7 +55,7 @@ def import_records(
     Streams: about 1,000 items are held and written in one transaction, items with responses, judgments and
     counters, so after a kill each item is whole or absent and a rerun completes. Takes the records of `read` (then
     `origin_label` names the file in errors) or the (path, record) pairs of `read_many`. `progress` is called with
-    the number of rows read after every batch; what it raises ends the import between two batches. A dry run
+    the number of rows read after every batch and every 20,000 rows; what it raises ends the import between two batches. A dry run
     rolls every batch back, so an id that comes again over 1,000 rows later counts as new there.
     """
     return _Importer(project, origin_label, options or ImportOptions()).run(records, progress)
@@ -94,6 +98,7 @@ class _Importer:
         self.scales = {q.name: (q.min, q.max) for q in questions if q.kind == "rating"}
         self.bad_rows: set[tuple[str, int]] = set()
         self.report_file = None
+        self.listed = 0
 
     def run(self, records: Iterable, progress: Callable[[int], None] | None) -> ImportReport:
         path = self.options.report_path
@@ -113,10 +118,17 @@ class _Importer:
         for found in records:
             file, found = found if type(found) is tuple else (self.label, found)
             file = file.name if isinstance(file, Path) else str(file)
+            seen += 1
+            if progress is not None and seen % PROGRESS_ROWS == 0:
+                progress(seen)  # also where no row is good, so that a cancel takes hold
+            if len(self.bad_rows) >= BAD_ROWS_HELD:
+                if rows:
+                    self._write(rows)
+                    rows, size = [], 0
+                self.bad_rows &= {(file, found.line)}
             if isinstance(found, Problem):
                 self._error(file, found.line, found.field, found.message)
                 continue
-            seen += 1
             if self.options.pii:
                 self._look_for_personal_data(file, found)
             row = Row.prepare(file, found)
@@ -143,22 +155,26 @@ class _Importer:
         self.report.errors_total += 1
         if len(self.report.errors) < ERRORS_KEPT:
             self.report.errors.append(error)
-        if self.report_file is not None:
+        self._list(error)
+
+    def _list(self, error: dict) -> None:
+        """Write the error to the report file, if there is one, up to ERRORS_LISTED."""
+        if self.report_file is None:
+            return
+        self.listed += 1
+        if self.listed <= ERRORS_LISTED:
             self.report_file.write(json.dumps(error, ensure_ascii=False) + "\n")
+        elif self.listed == ERRORS_LISTED + 1:
+            self.report.notes.append(f"The list of what is wrong ends after {ERRORS_LISTED:,} lines.")
 
     def _look_for_personal_data(self, file: str, record: Record) -> None:
         found = personal_data(record)
         for kind in sorted({kind for _, kind in found}):
             self.report.pii[kind] = self.report.pii.get(kind, 0) + 1
-        if self.report_file is not None:
-            for where, kind in found:
-                told = {
-                    "file": file,
-                    "line": record.line,
-                    "field": where,
-                    "message": f"{HOLDS} {pii.KINDS[kind]}",
-                }
-                self.report_file.write(json.dumps(told, ensure_ascii=False) + "\n")
+        for where, kind in found:
+            self._list(
+                {"file": file, "line": record.line, "field": where, "message": f"{HOLDS} {pii.KINDS[kind]}"}
+            )
 
     def _write(self, rows: list[Row]) -> None:
         """Write one batch in one transaction, again if somebody else's work collided with it."""

@@ -27,7 +27,7 @@ class ImportOptions:
 
     `wanted`: people wanted for each new item, else the project's overlap. `ask_again`: that many beyond the human
     judgments the file brings. `batch`: the batch new items go into, made if it is new; without it a row's own
-    `batch` (a column, or a key of its meta) says. `report_path`: a JSONL file that gets every error. `pii`: look for
+    `batch` (a column, or a key of its meta) says. `report_path`: a JSONL file that gets every error, up to a million. `pii`: look for
     personal data and report the rows; they go in as they are.
     """
 
@@ -57,7 +57,7 @@ class ImportReport:
     judgments: int = 0
     """Judgments stored; those stored before are not counted."""
     errors: list[dict] = field(default_factory=list)
-    """The first errors, {file, line, field, message}; `report_path` has all."""
+    """The first errors, {file, line, field, message}; `report_path` has a million."""
     errors_total: int = 0
     notes: list[str] = field(default_factory=list)
     pii: dict[str, int] = field(default_factory=dict)

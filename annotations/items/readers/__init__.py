@@ -287,8 +287,10 @@ def sniff(path) -> str:
 
 def sniff_json(path) -> str:
     """The first format whose sign a row bears; rows of other keys are a `table`, for which a person says what they are."""
-    keys = False
-    for _, row in islice(json_rows(path), SNIFFED_ROWS):
+    keys, wrong = False, ""
+    for line, row in islice(json_rows(path), SNIFFED_ROWS):
+        if isinstance(row, Problem):
+            wrong = wrong or f"; row {line}: {row.message}"
         if not isinstance(row, dict):
             continue
         for name, holds in JSON_SIGNS:
@@ -299,7 +301,7 @@ def sniff_json(path) -> str:
         keys = keys or bool(row)
     if keys:
         return "table"
-    raise UnknownFormat(path, "expected rows that are JSON objects, found none in the first rows")
+    raise UnknownFormat(path, f"expected rows that are JSON objects, found none in the first rows{wrong}")
 
 
 def read(

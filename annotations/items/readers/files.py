@@ -1,7 +1,6 @@
 """Bytes, lines, text and JSON values from files, plain or gzipped, in bounded memory."""
 
 import codecs
-import gzip
 import json
 import re
 import zlib
@@ -9,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from . import parquet
+from . import bombs, parquet
 from .checks import Bad, printable, shown
 from .records import MAX_LINE, Problem, Record, UnknownFormat
 
@@ -31,6 +30,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict:
 decode_json = json.JSONDecoder(object_pairs_hook=_once).decode
 scan_json = json.JSONDecoder(object_pairs_hook=_once).raw_decode
 DEEPEST = 100_000  # brackets that are open at once in an element that is passed over
+MOST_BLANK = 1_000_000  # lines with nothing on them
 SPACE = re.compile(r"[ \t\n\r]*")
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}"]', re.DOTALL)
 
@@ -40,7 +40,7 @@ def open_bytes(path) -> BinaryIO:
     try:
         with open(path, "rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
-        return gzip.open(path) if packed else open(path, "rb")
+        return bombs.Gunzip(path) if packed else open(path, "rb")
     except OSError as error:
         raise UnknownFormat(path, f"cannot be read: {error.strerror or error}") from None
 
@@ -61,6 +61,10 @@ def head(path, size: int = 1 << 20) -> bytes:
 
 def damaged(line: int, error: Exception) -> Problem:
     return Problem(line, "", f"the file is cut or damaged here, nothing after it was read ({error})")
+
+
+def too_blank(line: int) -> Problem:
+    return Problem(line, "", f"more than {MOST_BLANK:,} empty lines; reading stopped here")
 
 
 def lines(path) -> Iterator[tuple[int, bytes | Problem]]:
@@ -124,11 +128,16 @@ def json_rows(path) -> Iterator[tuple[int, object]]:
 
 
 def line_rows(path) -> Iterator[tuple[int, object]]:
+    blank = 0
     for number, line in lines(path):
         if isinstance(line, Problem):
             yield number, line
             continue
         if not line or line.isspace():
+            blank += 1
+            if blank > MOST_BLANK:
+                yield number, too_blank(number)
+                return
             continue
         try:
             value = decode_json(line.decode())

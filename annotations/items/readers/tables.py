@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from .checks import Bad, conversation, identifier, name, number, one_turn, plain, shown, text
-from .files import BOM, DAMAGED, damaged, head, json_rows, stem, text_chunks
+from .files import BOM, DAMAGED, MOST_BLANK, damaged, head, json_rows, stem, text_chunks, too_blank
 from .labels import NUMBERED, labelled
 from .parquet import SIGNS
 from .records import (
@@ -134,6 +134,7 @@ class Table:
 
     def rows(self) -> Iterator[tuple[int, list[str] | Problem]]:
         reader = csv.reader(self.text_lines(), delimiter=self.delimiter)
+        blank = 0
         while True:
             self.begun, self.held = self.line, 0
             try:
@@ -148,6 +149,11 @@ class Table:
                 return
             if row and any(row):
                 yield self.begun, row
+                continue
+            blank += 1
+            if blank > MOST_BLANK:
+                yield self.begun, too_blank(self.begun)
+                return
 
 
 def header_of(rows: Iterator[tuple[int, list[str] | Problem]], path) -> list[str]:
@@ -400,11 +406,11 @@ def preview(path, n: int = 5) -> tuple[list[str], list[list[str]]]:
     if is_objects(path):
         header = columns_of_rows(path)
         rows = object_rows(path, header)
-        found = islice((row for _, row in rows if isinstance(row, list)), n)
+        found = islice((row for _, row in islice(rows, HEADER_ROWS) if isinstance(row, list)), n)
         return header, [
             ["" if c is None else c if type(c) is str else json.dumps(c) for c in row] for row in found
         ]
     rows = Table(path).rows()
     header = header_of(rows, path)
-    whole = (row for _, row in rows if isinstance(row, list))
+    whole = (row for _, row in islice(rows, HEADER_ROWS) if isinstance(row, list))
     return header, list(islice(whole, n))
