@@ -85,7 +85,7 @@ class Person(Visitor):
 
     form_headers: ClassVar[dict[str, str]] = {"HX-Request": "true"}
 
-    def __init__(self, name: str, session: str, port: int, slug: str, seed: int, retry_seconds: float = 90):
+    def __init__(self, name: str, session: str, port: int, slug: str, seed: int, retry_seconds: float = 240):
         super().__init__(session, port)
         self.name, self.slug, self.retry_seconds = name, slug, retry_seconds
         self.given: list[Given] = []

@@ -49,7 +49,7 @@ def test_no_acknowledged_judgment_is_lost(site, sessions, overlap, kills, items)
         crowd.after(kill * items * overlap // (kills + 2), kill_web)
     crowd.start()
     try:
-        crowd.join(300)
+        crowd.join(900)
     finally:
         crowd.stopped.set()
         site.web.kill()
