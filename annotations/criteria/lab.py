@@ -22,12 +22,10 @@ from app.accounts import audit
 from app.ledger import ledger
 from app.ledger.models import Account
 
-from . import sandbox
 from .models import (
     Criterion,
     CriterionVersion,
     Grade,
-    Grader,
     Lab,
     Proposal,
     Regrade,
@@ -117,7 +115,7 @@ def account_of(lab: Lab) -> Account | None:
 
 
 # --- Wordings -----------------------------------------------------------------------------------------------
-def _hash(*parts: object) -> str:
+def digest_of(*parts: object) -> str:
     return hashlib.sha256(canonical_json(list(parts)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -161,7 +159,7 @@ def add_criterion(
     criterion.current = CriterionVersion.objects.create(
         criterion=criterion, number=1, wording=wording, applies_when=applies_when.strip(), anchors=list(anchors),
         rule=rule or {}, origin=origin, source=source[:300], rationale=rationale, created_by=actor,
-        sha256=_hash(wording, applies_when, list(anchors), rule or {}),
+        sha256=digest_of(wording, applies_when, list(anchors), rule or {}),
     )  # fmt: skip
     criterion.save(update_fields=["current"])
     audit.record(actor=actor, action="criterion.added", scope=project.slug, target=name, status=status)
@@ -200,7 +198,7 @@ def draft_version(
     _check_words(criterion.name, wording, anchors, criterion.kind)
     if change not in {"cosmetic", "meaning"}:
         raise BadCriterion("change", "Say whether the meaning changes.")
-    digest = _hash(wording, applies_when, anchors, rule)
+    digest = digest_of(wording, applies_when, anchors, rule)
     same = criterion.versions.filter(sha256=digest).order_by("-number").first()
     if same is not None:
         return same
@@ -284,85 +282,6 @@ def set_status(*, criterion: Criterion, status: str, actor=None, reason: str = "
         before=before, after=status, reason=reason,
     )  # fmt: skip
     return criterion
-
-
-# --- Graders ------------------------------------------------------------------------------------------------
-def grader_for(
-    version: CriterionVersion, kind: str, *, model: EndpointModel | None = None, body: dict | None = None
-):
-    """The grader of this implementation, made if it is new: an unchanged one keeps all its verdicts."""
-    body = body or {}
-    words = [version.sha256, version.criterion.name]
-    digest = _hash(kind, [model.endpoint.base_url, model.name] if model else None, body, words)
-    grader, _ = Grader.objects.get_or_create(
-        version=version, sha256=digest, defaults={"kind": kind, "model": model, "body": body}
-    )
-    return grader
-
-
-def add_code(*, criterion: Criterion, code: str, actor=None) -> Grader:
-    """An assertion for the wording in force; it is checked, not run. Raises BadCriterion."""
-    if criterion.kind != Criterion.Kind.BINARY:
-        raise BadCriterion("code", "Assertions belong to criteria that pass or fail a response.")
-    try:
-        code = sandbox.check(code.replace("\r\n", "\n"))
-    except sandbox.BadCode as error:
-        raise BadCriterion("code", str(error)) from None
-    grader = grader_for(criterion.current, Grader.Kind.CODE, body={"code": code})
-    audit.record(
-        actor=actor, action="criterion_code.added", scope=criterion.project.slug, target=criterion.name,
-        sha256=grader.sha256,
-    )  # fmt: skip
-    return grader
-
-
-def add_model_grader(
-    *, criterion: Criterion, kind: str, examples: Sequence | None = None, actor=None
-) -> Grader:
-    """Let the lab's judge grade single responses by the wording in force: yes or no, or by its rubric. Raises
-    BadCriterion.
-
-    examples: as `offers.pick_examples` gives them, one response that people said meets the criterion and one that does not.
-    """
-    judge = lab_of(criterion.project).judge
-    if judge is None:
-        raise BadCriterion("model", "Choose a model as judge under “Models and cap” first.")
-    if criterion.kind == Criterion.Kind.PAIRWISE:
-        raise BadCriterion("kind", "This criterion compares responses: a round lets the judge compare by it.")
-    if kind not in {Grader.Kind.LM_YESNO, Grader.Kind.LM_RUBRIC}:
-        raise BadCriterion("kind", "Expected yes or no, or a rubric.")
-    if kind == Grader.Kind.LM_RUBRIC and len(criterion.current.anchors) != 5:
-        raise BadCriterion(
-            "kind", "A rubric says what each of the scores 1 to 5 means; this wording does not."
-        )
-    if examples is not None and len(examples) != 2:
-        raise BadCriterion(
-            "few_shot",
-            "Examples are taken from train items: one response there that meets it and one that does not have to be "
-            "graded first.",
-        )
-    body = {"examples": list(examples)} if examples else {}
-    grader = grader_for(criterion.current, kind, model=judge, body=body)
-    audit.record(
-        actor=actor, action="criterion_grader.added", scope=criterion.project.slug, target=criterion.name,
-        kind=kind, model=str(judge), examples=len(body.get("examples", [])),
-    )  # fmt: skip
-    return grader
-
-
-def approve_code(*, grader: Grader, actor) -> Grader:
-    """A person has read the code and lets it run."""
-    if grader.kind != Grader.Kind.CODE:
-        raise BadCriterion("grader", "Only code needs approval.")
-    Grader.objects.filter(pk=grader.pk, approved_at=None).update(
-        approved_by=actor, approved_at=timezone.now()
-    )
-    grader.refresh_from_db()
-    audit.record(
-        actor=actor, action="criterion_code.approved", scope=grader.version.criterion.project.slug,
-        target=str(grader.version), sha256=grader.sha256,
-    )  # fmt: skip
-    return grader
 
 
 # --- Proposals ----------------------------------------------------------------------------------------------

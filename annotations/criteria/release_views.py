@@ -14,7 +14,7 @@ from annotations.projects.access import project_for
 from annotations.projects.models import CriteriaRelease
 from app.web import posted
 
-from . import cards, exports, lab, material, rounds, watch
+from . import cards, exports, lab, material, settling, watch
 from . import releases as released
 from .models import ReleasedSet
 from .views import context
@@ -29,7 +29,7 @@ def releases(request: HttpRequest, slug: str) -> HttpResponse:
     refused = False
     if request.method == "POST":
         try:
-            made = rounds.release_set(project, **typed, actor=request.user)
+            made = settling.release_set(project, **typed, actor=request.user)
         except (lab.BadCriterion, material.NoMaterial) as error:
             refused = getattr(error, "field", "") == "override"
             if not refused:

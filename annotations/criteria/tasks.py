@@ -16,7 +16,8 @@ from app.jobs.models import Job
 from app.jobs.runner import JobContext, JobFailed, handler
 
 from . import improving, interviews, judging, material, offers, rounds, watch
-from .lab import BadCriterion, add_code, lab_of
+from .graders import add_code
+from .lab import BadCriterion, lab_of
 from .manager import Manager
 from .models import Criterion, Grader, JudgeWording
 

@@ -17,7 +17,7 @@ from annotations.projects.views import page_context
 from app.jobs import runner
 from app.web import plots, posted
 
-from . import cards, judging, lab, material, offers, rounds, streaming, tasks, watch
+from . import cards, graders, judging, lab, material, offers, settling, streaming, tasks, watch
 from .diffs import wording_diff
 from .forms import CriterionForm, LabForm, WordingForm
 from .models import Criterion, Grader, Proposal, Round
@@ -209,9 +209,9 @@ def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             messages.success(request, f"Version {version.number} is in force.")
             return redirect("criteria:detail", slug, pk)
     versions = list(criterion.versions.select_related("parent", "created_by").order_by("-number"))
-    graders = list(criterion.current.graders.select_related("model__endpoint").order_by("-pk"))
+    found = list(criterion.current.graders.select_related("model__endpoint").order_by("-pk"))
     tables = []
-    for grader in graders:
+    for grader in found:
         if grader.is_pairwise:
             try:
                 tables.append((grader, cards.people_table(project, grader)))
@@ -221,7 +221,7 @@ def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     the_lab = lab.lab_of(project)
     single = [
         (g, judging.estimate(g, the_lab, places) if g.model_id and places else None)
-        for g in graders
+        for g in found
         if not g.is_pairwise
     ]
     facts = next((r["facts"] for r in cards.board(project) if r["criterion"].pk == pk), None)
@@ -233,7 +233,7 @@ def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "criteria/detail.html",
         {
             **context(project, "detail", (criterion.name, "")),
-            "criterion": criterion, "facts": facts, "form": form, "graders": graders, "tables": tables,
+            "criterion": criterion, "facts": facts, "form": form, "tables": tables,
             "versions": [(v, wording_diff(v.parent.wording, v.wording) if v.parent else []) for v in versions],
             "flips": watch.wordings(criterion),
             "running": running, "so_far": so_far, "live": True, "single": single, "n_places": len(places), "judge": the_lab.judge,
@@ -280,7 +280,7 @@ def code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             examples = None
             if "few_shot" in request.POST:
                 examples = offers.pick_examples(offers.examples(criterion), seed=criterion.current_id)
-            lab.add_model_grader(
+            graders.add_model_grader(
                 criterion=criterion, kind=posted.text(request, "kind"), examples=examples, actor=request.user
             )
         elif act == "draft" and criterion.kind == Criterion.Kind.BINARY:
@@ -290,9 +290,9 @@ def code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
                 args={"criterion_id": criterion.pk}, result_url=reverse("criteria:detail", args=[slug, pk]),
             )  # fmt: skip
         elif act == "add":
-            lab.add_code(criterion=criterion, code=posted.text(request, "code"), actor=request.user)
+            graders.add_code(criterion=criterion, code=posted.text(request, "code"), actor=request.user)
         elif grader is not None and act == "approve":
-            lab.approve_code(grader=grader, actor=request.user)
+            graders.approve_code(grader=grader, actor=request.user)
         elif grader is not None and act == "run" and grader.may_run:
             is_code = grader.kind == Grader.Kind.CODE
             if not is_code:
@@ -341,7 +341,7 @@ def decide(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 def follow(request: HttpRequest, slug: str) -> HttpResponse:
     """Decide all proposals as their evidence recommends; what cannot be told stays open."""
     project = project_for(request, slug)
-    done = rounds.follow_project(project, actor=request.user)
+    done = settling.follow_project(project, actor=request.user)
     messages.success(
         request, f"{done['accepted']} accepted, {done['rejected']} rejected, {done['open']} left to you."
     )

@@ -13,7 +13,7 @@ from django.utils import timezone
 from annotations.items.models import Item, Response
 from annotations.projects.models import Project
 
-from . import drift, judging, lab, material, pairs
+from . import drift, graders, judging, lab, material, pairs
 from .models import WHOLE_PAIR, Criterion, CriterionVersion, DriftEvent, Grade, Grader, Lab, Verdict
 
 PANEL = 50
@@ -49,7 +49,7 @@ def rerun_panel(
     items = [p.item_id for p in panel]
     before, after = [], []
     for criterion in live:
-        grader = lab.grader_for(criterion.current, Grader.Kind.LM_PAIR, model=the_lab.judge)
+        grader = graders.grader_for(criterion.current, Grader.Kind.LM_PAIR, model=the_lab.judge)
         judging.run(grader, the_lab, judging.pair_material(panel), owner=owner, report=report)
         first, _ = judging.matrix([grader], items)
         again = _ask_again(grader, the_lab, panel, owner, report)

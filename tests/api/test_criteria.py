@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annotations.criteria import lab, releases, rounds
+from annotations.criteria import lab, releases, rounds, settling
 from annotations.criteria.models import Criterion, Proposal
 from tests.criteria.conftest import long_wins  # noqa: F401
 from tests.lm.judged import judge, plain_project  # noqa: F401
@@ -42,8 +42,8 @@ def test_criteria_versions_proposals_and_releases_are_read(plain_project, long_w
         actor=alice,
         rule=found.current.rule,
     )
-    rounds.follow_project(plain_project, actor=alice)
-    made = rounds.release_set(plain_project, actor=alice)
+    settling.follow_project(plain_project, actor=alice)
+    made = settling.release_set(plain_project, actor=alice)
     release = alice_api.get(f"{P}/criteria-releases/1").json()
     assert release["criteria"] == made.criteria
     assert set(release["measured"]["held_out"]) >= {"value", "lo", "hi", "n"}

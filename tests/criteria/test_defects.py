@@ -43,7 +43,7 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
-from annotations.criteria import cards, grading, judging, lab, material, offers
+from annotations.criteria import cards, graders, grading, judging, lab, material, offers
 from annotations.criteria.manager import Graded
 from annotations.criteria.models import Grade, Grader, GroupSplit, Verdict
 from annotations.items.models import Item
@@ -162,7 +162,7 @@ def test_two_people_a_spreadsheet_three_kinds_of_criteria_and_any_endpoint(judge
     the_lab = lab.lab_of(judged)
     kinds = ((binary, "lm_yesno"), (scored, "lm_rubric"), (pairwise, "lm_pair"))
     for criterion, kind in kinds:
-        grader = lab.grader_for(criterion.current, kind, model=the_lab.judge)
+        grader = graders.grader_for(criterion.current, kind, model=the_lab.judge)
         if kind == "lm_pair":
             pairs = [(i, -1, tuple(texts)) for i in items for texts in [judging.texts_shown([i])[i.pk]]]
             judging.run(grader, the_lab, pairs, owner="test:1")
@@ -177,5 +177,5 @@ def test_two_people_a_spreadsheet_three_kinds_of_criteria_and_any_endpoint(judge
     assert all(a.missing for _, a in cards.by_own_grades(judged))
     # And with no endpoint at all an offline rule judges.
     lab.configure(project=judged, judge=None, manager=None, cap=None)
-    rule = lab.grader_for(pairwise.current, "rule", body={"name": "longer", "margin": 0.0})
+    rule = graders.grader_for(pairwise.current, "rule", body={"name": "longer", "margin": 0.0})
     assert rule.model is None

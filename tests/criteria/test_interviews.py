@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from django.urls import reverse
 
-from annotations.criteria import conflicts, interviews, lab
+from annotations.criteria import conflicts, graders, interviews, lab
 from annotations.criteria.material import group_key
 from annotations.criteria.models import (
     Card,
@@ -40,7 +40,7 @@ def apart(plain_project, make_item, endpoint, funded, alice):
         item = make_item(f"SECRET{k} prompt", (f"Short {k}.", f"Long and full {k}."), external_id=f"c{k}")
         GroupSplit.objects.create(project=plain_project, group=group_key(item), split=split)
         for criterion, value in zip(made, (-1, 1), strict=True):
-            grader = lab.grader_for(criterion.current, "rule", body={"name": criterion.name})
+            grader = graders.grader_for(criterion.current, "rule", body={"name": criterion.name})
             Verdict.objects.create(grader=grader, item=item, value=value)
     funded("100")
     plain_project.refresh_from_db()

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from annotations.criteria import drift, judging, lab, material, rounds
+from annotations.criteria import drift, judging, lab, material, rounds, settling
 from annotations.criteria.models import Criterion, Grader, ManagerCall, Proposal, Round, Verdict
 from annotations.judging.models import Judgment
 from annotations.lm.models import EndpointModel, Reply
@@ -166,7 +166,7 @@ def test_an_injected_manager_writes_a_draft_that_nobody_accepts_in_passing(
     assert trick is not None
     assert trick.state == "open"
     assert trick.marks
-    rounds.follow_project(this.project, actor=alice)
+    settling.follow_project(this.project, actor=alice)
     trick.refresh_from_db()
     assert (trick.state, trick.criterion.status) == ("open", "draft")
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from django.urls import reverse
 
-from annotations.criteria import cards, grading, lab, offers, rounds, sandbox
+from annotations.criteria import cards, graders, grading, lab, offers, rounds, sandbox, settling
 from annotations.criteria.models import Card, CardVote, Criterion, Grade, Grader, Proposal, Verdict
 from annotations.projects.access import reviewer_for
 from annotations.projects.models import Annotator, CriteriaRelease, Membership
@@ -26,8 +26,8 @@ def test_every_page_opens_empty_and_full(plain_project, long_wins, alice, alice_
     for page in PAGES:
         assert alice_client.get(url(page)).status_code == 200, page
     rounds.run_round(plain_project, owner="test:1")
-    rounds.follow_project(plain_project, actor=alice)
-    rounds.release_set(plain_project, actor=alice)
+    settling.follow_project(plain_project, actor=alice)
+    settling.release_set(plain_project, actor=alice)
     for page in PAGES:
         assert alice_client.get(url(page)).status_code == 200, page
     criterion = Criterion.objects.filter(status="active").first()
@@ -130,7 +130,7 @@ def test_the_judge_is_hidden_until_graded_and_then_somebody_is_at_fault(
     plain_project, long_wins, alice, alice_client
 ):
     rounds.run_round(plain_project, owner="test:1")
-    rounds.follow_project(plain_project, actor=alice)
+    settling.follow_project(plain_project, actor=alice)
     person = reviewer_for(alice, plain_project)
     page = alice_client.get(url("grade"))
     shown = page.context["shown"]
@@ -215,7 +215,7 @@ def test_the_report_card_refuses_few_grades_and_then_shows_cross_fitted(
     criterion = lab.add_criterion(
         project=plain_project, name="Kind", wording="Is it kind to them?", kind="binary"
     )
-    grader = lab.grader_for(criterion.current, Grader.Kind.CODE, body={"code": "x"})
+    grader = graders.grader_for(criterion.current, Grader.Kind.CODE, body={"code": "x"})
     for k in range(14):
         item = make_item(f"Q {k}", (f"Fine {k}", f"Rude {k}"))
         grading.grade_whole(

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
-from annotations.criteria import lab, releases, rounds, watch
+from annotations.criteria import graders, lab, releases, rounds, settling, watch
 from annotations.criteria.models import DriftEvent, Grader, Verdict
 from annotations.lm.models import EndpointModel
 from annotations.projects.models import CriteriaRelease
@@ -52,9 +52,9 @@ def test_a_judge_that_moved_blocks_until_a_person_says_why(ready, alice, alice_c
     assert "up to 42 % of its verdicts changed" in page.content.decode()
     assert bob_client.post(where, {"override": "Because."}).status_code == 403
     with pytest.raises(lab.BadCriterion, match="Nothing was released"):
-        rounds.release_set(ready, override="Nobody says so.")  # no person: the command
+        settling.release_set(ready, override="Nobody says so.")  # no person: the command
     with pytest.raises(lab.BadCriterion):
-        rounds.release_set(ready, override="  ", actor=alice)
+        settling.release_set(ready, override="  ", actor=alice)
     assert not CriteriaRelease.objects.exists()
     assert not AuditEvent.objects.filter(action="criteria.released").exists()
     alice_client.post(where, {"note": "First", "override": "The <b>new</b> model was checked by hand."})
@@ -67,7 +67,7 @@ def test_a_judge_that_moved_blocks_until_a_person_says_why(ready, alice, alice_c
     assert "The &lt;b&gt;new&lt;/b&gt; model" in page
     # A quiet panel settles it; going back is always possible.
     moved(ready, alarm=False)
-    second = rounds.release_set(ready, actor=alice)
+    second = settling.release_set(ready, actor=alice)
     assert "override" not in second.lab_set.report
     moved(ready)
     assert releases.roll_back(project=ready, to=made, actor=alice).number == 3
@@ -78,7 +78,7 @@ def test_a_wording_that_was_to_mean_the_same_and_changes_verdicts_blocks(plain_p
     made = lab.add_criterion(project=plain_project, name="Kind", wording="Prefer the response that is kind.")
     lab.edit_criterion(criterion=made, wording="Prefer the response that is kinder.", change="cosmetic")
     for version, turned in zip(made.versions.order_by("number"), (0, 15), strict=True):
-        grader = lab.grader_for(version, Grader.Kind.RULE, body={"name": "longer", "margin": 0})
+        grader = graders.grader_for(version, Grader.Kind.RULE, body={"name": "longer", "margin": 0})
         for k, item in enumerate(items):
             Verdict.objects.create(grader=grader, item=item, value=-1 if k < turned else 1)
     [words] = watch.standing_alarms(plain_project)

@@ -8,7 +8,7 @@ import json
 import pytest
 from django.core.management import call_command
 
-from annotations.criteria import lab, material, releases, rounds
+from annotations.criteria import lab, material, releases, rounds, settling
 from annotations.criteria.manager import Manager
 from annotations.criteria.models import (
     Criterion,
@@ -42,8 +42,8 @@ def test_a_round_on_real_pairs_ends_in_proposals_and_changes_nothing(plain_proje
 
 def test_accept_release_use_and_roll_back(plain_project, long_wins, alice, annotator):
     this = rounds.run_round(plain_project, owner="test:1")
-    assert rounds.follow_project(this.project, actor=alice)["accepted"] >= 1
-    first = rounds.release_set(plain_project, actor=alice)
+    assert settling.follow_project(this.project, actor=alice)["accepted"] >= 1
+    first = settling.release_set(plain_project, actor=alice)
     names = [row["name"] for row in first.criteria]
     assert names  # those that say the same got one voice
     measured = first.lab_set.report
@@ -56,7 +56,7 @@ def test_accept_release_use_and_roll_back(plain_project, long_wins, alice, annot
     assert (names[0], Criterion.objects.get(name=names[0]).current.wording) in asked.criteria
     one = Criterion.objects.get(name=names[0])
     lab.set_status(criterion=one, status="retired", actor=alice)
-    second = rounds.release_set(plain_project, actor=alice)
+    second = settling.release_set(plain_project, actor=alice)
     assert names[0] not in [row["name"] for row in second.criteria]
     third = releases.roll_back(project=plain_project, to=first, actor=alice)
     assert (third.number, third.criteria) == (3, first.criteria)

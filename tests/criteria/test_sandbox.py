@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from annotations.criteria import judging, lab, sandbox
+from annotations.criteria import graders, judging, lab, sandbox
 from annotations.criteria.models import Grader, Verdict
 
 pytestmark = pytest.mark.skipif(
@@ -152,12 +152,12 @@ def test_code_runs_only_after_a_person_approved_it(project, make_item, alice, mo
     criterion = lab.add_criterion(
         project=project, name="Greets", wording="Is there a greeting in it?", kind="binary"
     )
-    grader = lab.grader_for(criterion.current, Grader.Kind.CODE, body={"code": GOOD})
+    grader = graders.grader_for(criterion.current, Grader.Kind.CODE, body={"code": GOOD})
     shown = judging.response_material([(item.pk, 0), (item.pk, 1)])
     with pytest.raises(judging.CannotJudge, match="approval"):
         judging.run(grader, lab.lab_of(project), shown, owner="test:1")
     assert not Verdict.objects.exists()
-    grader = lab.approve_code(grader=grader, actor=alice)
+    grader = graders.approve_code(grader=grader, actor=alice)
     monkeypatch.setattr(sandbox, "available", lambda: "")
     with pytest.raises(judging.CannotJudge, match="Not runnable on this host"):
         judging.run(grader, lab.lab_of(project), shown, owner="test:1")

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
-from annotations.criteria import cards, grading, lab, material, offers
+from annotations.criteria import cards, graders, grading, lab, material, offers
 from annotations.criteria.models import Criterion, Grade, Grader, GroupSplit, Regrade, Verdict
 from annotations.lm.models import EndpointModel
 from annotations.projects.access import reviewer_for
@@ -99,7 +99,7 @@ def test_a_rubric_is_asked_in_prometheus_form_and_passes_from_four(plain_project
         kind="ordinal",
         anchors=ANCHORS,
     )
-    grader = lab.add_model_grader(criterion=made, kind="lm_rubric", actor=alice)
+    grader = graders.add_model_grader(criterion=made, kind="lm_rubric", actor=alice)
     person = reviewer_for(alice, plain_project)
     item = plain_project.items.first()
     for response in (0, 1):
@@ -142,7 +142,7 @@ def test_the_report_card_credits_only_what_a_response_was_failed_on(
         lab.add_criterion(project=plain_project, name=n, wording=f"Is it good in {n}?", kind="binary")
         for n in ("Tone", "Facts")
     )
-    graders = [lab.grader_for(c.current, Grader.Kind.CODE, body={"code": c.name}) for c in (tone, facts)]
+    made = [graders.grader_for(c.current, Grader.Kind.CODE, body={"code": c.name}) for c in (tone, facts)]
     for k in range(14):
         item = make_item(f"Q {k}", (f"Fine {k}", f"Wrong {k}"))
         good = k % 2 == 0
@@ -151,7 +151,7 @@ def test_the_report_card_credits_only_what_a_response_was_failed_on(
         )
         said = {tone.current_id: "pass", facts.current_id: "pass" if good else "fail"}
         grading.grade_single(project=plain_project, person=person, item=item, response=0, said=said)
-        for g in graders:  # both fail every bad response
+        for g in made:  # both fail every bad response
             Verdict.objects.create(grader=g, item=item, response=0, value=int(good))
     found = cards.card(plain_project)
     by_name = {g.version.criterion.name: a for g, a in found.each}
@@ -159,7 +159,7 @@ def test_the_report_card_credits_only_what_a_response_was_failed_on(
     assert [found.graders[j].version.criterion.name for j in found.choice.chosen] == ["Facts"]
     page = alice_client.get(url("card"), {"set": "smallest"})
     assert "The smallest set" in page.content.decode()
-    assert page.context["chosen"] == {graders[1].pk}
+    assert page.context["chosen"] == {made[1].pk}
     assert Criterion.objects.count() == 2
 
 

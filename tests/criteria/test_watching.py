@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotations.criteria import lab, material, rounds, tasks, watch
+from annotations.criteria import lab, material, rounds, settling, tasks, watch
 from annotations.criteria.models import Criterion, DriftEvent, Lab, Proposal
 from annotations.lm.models import EndpointModel
 from app.jobs.models import Job
@@ -44,7 +44,7 @@ def test_two_that_say_the_same_are_to_be_merged_and_a_refusal_lasts(
         "It says the same as “Says more”"
         in alice_client.get(reverse("criteria:board", args=["pairs"])).content.decode()
     )
-    assert rounds.follow_project(plain_project, actor=alice)["accepted"] == 0  # never by itself
+    assert settling.follow_project(plain_project, actor=alice)["accepted"] == 0  # never by itself
     lab.decide(proposal=one, accept=False, actor=alice)
     rounds.run_round(plain_project, owner="test:2", wanted=3)
     assert not Proposal.objects.filter(kind="merge", criterion=second, state="open").exists()

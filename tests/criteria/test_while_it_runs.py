@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
-from annotations.criteria import judging, lab, offers, rounds, sandbox, streaming, tasks
+from annotations.criteria import graders, judging, lab, offers, rounds, sandbox, streaming, tasks
 from annotations.criteria.grading import grade_single
 from annotations.criteria.models import Grader, Verdict
 from annotations.lm.models import EndpointModel
@@ -46,7 +46,7 @@ def graded(plain_project, make_item, endpoint, funded, alice):
 def judged_by(criterion, name):
     model = EndpointModel.objects.get(name=name)
     lab.configure(project=criterion.project, judge=model, manager=None, cap=Decimal(5))
-    return lab.grader_for(criterion.current, Grader.Kind.LM_YESNO, model=model)
+    return graders.grader_for(criterion.current, Grader.Kind.LM_YESNO, model=model)
 
 
 def start(grader, kind=tasks.GRADE, queue="default"):
@@ -99,16 +99,16 @@ def test_a_round_stops_at_a_judge_that_cannot_answer_before_it_costs(
 def test_an_assertion_that_breaks_on_everything_stops_and_one_that_breaks_on_half_goes_on(graded, alice):
     the_lab = lab.lab_of(graded.project)
     shown = judging.response_material(offers.graded_places(graded.project))
-    graders = {}
+    made = {}
     for name, code in (("broken", BROKEN), ("frail", FRAIL), ("length", LENGTH)):
-        grader = lab.add_code(criterion=graded, code=code, actor=alice)
-        graders[name] = lab.approve_code(grader=grader, actor=alice)
+        grader = graders.add_code(criterion=graded, code=code, actor=alice)
+        made[name] = graders.approve_code(grader=grader, actor=alice)
     with pytest.raises(judging.CannotJudge, match="Stopped after a test on 5: 5 could not be used"):
-        judging.run(graders["broken"], the_lab, shown, owner="test:1")
+        judging.run(made["broken"], the_lab, shown, owner="test:1")
     assert not Verdict.objects.exists()
-    assert judging.run(graders["frail"], the_lab, shown, owner="test:1")["judged"] == 8
+    assert judging.run(made["frail"], the_lab, shown, owner="test:1")["judged"] == 8
     assert Verdict.objects.exclude(error="").count() == 4  # errors stay counted, they do not vanish
-    assert judging.run(graders["length"], the_lab, shown, owner="test:1")["judged"] == 8
+    assert judging.run(made["length"], the_lab, shown, owner="test:1")["judged"] == 8
 
 
 def test_verdicts_are_on_the_page_while_they_come_and_hidden_where_ungraded(

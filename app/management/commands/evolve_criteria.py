@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from annotations.criteria import lab, material, rounds
+from annotations.criteria import lab, material, rounds, settling
 from annotations.projects.models import Project
 from app.management.base import PlumblineCommand
 
@@ -42,11 +42,11 @@ class Command(PlumblineCommand):
             )
         except material.NoMaterial as error:
             self.fail(str(error))
-        decided = rounds.follow_project(found) if accept else None
+        decided = settling.follow_project(found) if accept else None
         made = None
         if release:
             try:
-                made = rounds.release_set(found, note=f"Round {this.number}")
+                made = settling.release_set(found, note=f"Round {this.number}")
             except lab.BadCriterion as error:
                 self.say(str(error))
         payload = {
