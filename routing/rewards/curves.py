@@ -80,9 +80,9 @@ def measure(
     repeats: int = REPEATS,
     tell: Callable[[int, int, str], None] = lambda done, total, words: None,
 ) -> list[dict[str, Any]]:
-    """Return [{"kind", "n", "seed", "accuracy"}]: human, lm and mixed parts of the training pairs, repeated.
+    """Return [{"kind", "size", "n", "seed", "accuracy"}]: human, lm and mixed parts of the training pairs, repeated.
 
-    Whole prompt groups are drawn. The full size is fitted once for each kind. Ratings are left out, so that
+    Whole prompt groups are drawn, so n is about the size that was wanted. The full size is fitted once for each kind. Ratings are left out, so that
     what grows is the number of judged pairs alone.
     """
     source = np.array(material.fit.source, dtype=object)
@@ -107,7 +107,10 @@ def measure(
         value = metrics["accuracy"]["value"]
         if value is not None:
             n = int(part.fit.decided.sum())
-            rows.append({"kind": kind, "n": n, "seed": seed, "accuracy": value, "n_holdout": metrics["n"]})
+            held = metrics["n"]
+            rows.append(
+                {"kind": kind, "size": size, "n": n, "seed": seed, "accuracy": value, "n_holdout": held}
+            )
     return rows
 
 
@@ -134,24 +137,28 @@ def _part(material: Material, mask: np.ndarray, size: int, seed: int) -> Materia
 def describe(rows: list[dict[str, Any]], *, seed: int = 0) -> dict[str, Any]:
     """Fit each kind and say what it means: {kind: {"points", "fit", "curve", "more", "ceiling", "advice"}}.
 
-    `points`: mean accuracy with the range of its repetitions by n. `curve`: fitted accuracy with its interval from
+    `points`: mean accuracy of each size with the range of its repetitions, at their mean n. `curve`: fitted accuracy with its interval from
     the least n measured to four times the largest. `more`: judgments beyond those for one point of accuracy,
     as an estimate. Kinds with fewer than three sizes have points only.
     """
     found: dict[str, Any] = {}
     for kind in sorted({row["kind"] for row in rows}):
         mine = [row for row in rows if row["kind"] == kind]
-        by_n: dict[int, list[float]] = {}
+        sizes: dict[int, list[dict[str, Any]]] = {}
         for row in mine:
-            by_n.setdefault(row["n"], []).append(row["accuracy"])
-        points = [
-            {"n": n, "value": float(np.mean(a)), "lo": min(a), "hi": max(a), "repeats": len(a)}
-            for n, a in sorted(by_n.items())
-        ]
+            sizes.setdefault(row["size"], []).append(row)
+        points = [_point(same) for _, same in sorted(sizes.items())]
         found[kind] = {"points": points, "n_holdout": mine[0]["n_holdout"]}
         if len(points) >= 3:
             found[kind] |= _fitted(mine, seed)
     return found
+
+
+def _point(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The repetitions of one size as a point of the curve."""
+    found = [row["accuracy"] for row in rows]
+    n = round(float(np.mean([row["n"] for row in rows])))
+    return {"n": n, "value": float(np.mean(found)), "lo": min(found), "hi": max(found), "repeats": len(rows)}
 
 
 def _fitted(rows: list[dict[str, Any]], seed: int) -> dict[str, Any]:

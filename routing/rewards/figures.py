@@ -224,10 +224,18 @@ def loss_plots(events: list[dict[str, Any]]) -> list[plots.Plot]:
                 title="Final fit",
                 x_label="Iteration",
                 y_label="Penalised loss on all training pairs",
+                y_range=_range(fits),
                 height=260,
             )
         )
     return found
+
+
+def _range(series: list[plots.Series]) -> tuple[float, float]:
+    """From the least to the largest value, at least a thousandth: below that a fit moves no more."""
+    levels = [point.y for each in series for point in each.points]
+    middle, half = (min(levels) + max(levels)) / 2, max((max(levels) - min(levels)) / 2, 0.0005)
+    return middle - half, middle + half
 
 
 def _fits(events: list[dict]) -> list[plots.Series]:

@@ -24,6 +24,13 @@ LOSS_CHOICES = (
     ("mse", "Ratings alone"),
     ("joint", "Ratings and preferences in one fit, not one after the other"),
 )
+
+
+def loss_words(loss: str) -> str:
+    """A loss by its name in the field: "Scaled Bradley–Terry"."""
+    return dict(LOSS_CHOICES).get(loss, loss).partition(":")[0]
+
+
 JUDGMENT_CHOICES = (
     (prepare.HUMAN_FIRST, "People first, language models where no person judged"),
     (prepare.HUMAN_ONLY, "People only"),
@@ -198,7 +205,10 @@ class ScoreForm(forms.Form):
             other.public_id: other for other in others if None not in (reference(model), reference(other))
         }
         self.fields["all_of"].choices = [
-            (name, f"{name}: {other.config.get('spec', {}).get('aspect', 'overall')}")
+            (
+                name,
+                f"{name}: {other.config.get('spec', {}).get('aspect', 'overall')}, {loss_words(other.loss)}",
+            )
             for name, other in self.others.items()
         ]
         if not self.others:
@@ -235,7 +245,7 @@ class LoopForm(forms.ModelForm):
             "every_days": "Or after so many days with new judgments",
             "ask_before_training": "Ask before training",
             "ask_before_promoting": "Ask before promoting",
-            "after_promotion": "Once a round's model is promoted",
+            "after_promotion": "Once a model is promoted",
         }
         help_texts = {"every_judgments": "0 turns this off.", "every_days": "0 turns this off."}
         widgets = {

@@ -38,14 +38,16 @@ def draw(rounds: Sequence[LoopRound]) -> Plot:
         y = TOP + number * ROW
         cells = _cells(round_)
         rows.append([round_.number, *cells, round_.reason])
+        before = 0
         for k, words in enumerate(cells):
             if not words:
                 continue
             if k:
-                parts.append(_arrow(left[k - 1] + BOX_W, y + BOX_H / 2, left[k] - 4, y + BOX_H / 2))
+                parts.append(_arrow(left[before] + BOX_W, y + BOX_H / 2, left[k] - 4, y + BOX_H / 2))
             current = k == 3 and round_.run.reward_model.status == RewardModel.Status.PROMOTED
             kind = " is-current" if current else ""
             parts.append(_box(left[k], y, words, kind))
+            before = k
         if cells[3]:
             place[cells[3]] = y
     replaced = False

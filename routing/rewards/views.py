@@ -14,7 +14,7 @@ from annotations.projects.access import project_for
 from annotations.projects.models import Membership, Project
 
 from . import artefacts, comparison, figures, jobs, judge, learning, loop, queries, registry, scoring
-from .forms import LoopForm, OverrideForm, ScoreForm, TrainForm
+from .forms import LoopForm, OverrideForm, ScoreForm, TrainForm, loss_words
 from .models import Loop, LoopRound, RewardModel, TrainingRun
 
 STOP_POLLING = 286
@@ -61,7 +61,9 @@ def run_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     project = project_for(request, slug)
     view = queries.run_view(_run(project, pk))
     crumbs = [("Reward models", reverse("rewards:list", args=[slug])), (f"Training rm_{pk}", "")]
-    return render(request, "rewards/run.html", _page(project, crumbs, view=view))
+    return render(
+        request, "rewards/run.html", _page(project, crumbs, view=view, loss=loss_words(view.run.loss))
+    )
 
 
 @login_required
@@ -272,6 +274,7 @@ def _detail(
     context = {
         "model": model,
         "metrics": model.metrics,
+        "loss": loss_words(model.loss),
         "headline": queries.headline(model),
         "cautions": queries.cautions(model),
         "parts": figures.parts_plot(model),

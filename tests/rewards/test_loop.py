@@ -36,7 +36,9 @@ def test_a_curve_says_when_to_stop():
     rng = np.random.default_rng(0)
 
     def rows(error):
-        return [{"kind": "human", "n": n, "seed": k, "n_holdout": 400, "accuracy": 1 - error(n) + 0.004 * rng.normal()}
+        # whole prompt groups are drawn: repetitions of a size differ by a few pairs
+        return [{"kind": "human", "size": n, "n": n - k, "seed": k, "n_holdout": 400,
+                 "accuracy": 1 - error(n) + 0.004 * rng.normal()}
                 for n in (20, 40, 80, 160, 320) for k in range(3)]  # fmt: skip
 
     steep = curves.describe(rows(lambda n: 2.0 * n**-0.4))["human"]
@@ -49,7 +51,7 @@ def test_a_curve_says_when_to_stop():
     last = steep["curve"][-1]
     assert last["n"] == pytest.approx(1280)
     assert last["lo"] < last["value"] < last["hi"]
-    assert [p["repeats"] for p in steep["points"]] == [3] * 5
+    assert [(p["n"], p["repeats"]) for p in steep["points"]] == [(n - 1, 3) for n in (20, 40, 80, 160, 320)]
 
 
 def test_growing_parts_are_measured_on_one_holdout():
