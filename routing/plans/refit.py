@@ -224,6 +224,5 @@ def in_words(report: dict) -> str:
     )
     if gain is None:
         return f"{words}."
-    return f"{words}; log-loss saved {gain['value']:+.4f} [{gain['lo']:+.4f}, {gain['hi']:+.4f}].".replace(
-        "-", "−"
-    )
+    saved, lo, hi = (f"{gain[key]:+.4f}".replace("-", "−") for key in ("value", "lo", "hi"))
+    return f"{words}; log-loss saved {saved} [{lo}, {hi}]."
