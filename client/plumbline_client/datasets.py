@@ -59,7 +59,7 @@ class Export:
         return f"Export({self.info['format']!r}, {self.info['rows']} rows in {len(self.files)} files)"
 
     def download(self, folder: str | Path) -> Path:
-        """Fetch every file into the folder, checked against its SHA-256; what is there and right is kept."""
+        """Fetch every file, checked against its SHA-256, and the manifest into the folder; what is there and right is kept."""
         folder = Path(folder)
         for file in self.files:
             target = folder / file["path"]
@@ -68,6 +68,9 @@ class Export:
                 if _sha256(target) != file["sha256"]:
                     target.unlink()
                     raise Damaged(f"{file['path']} is not what the site wrote; fetch it again.")
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest = self.site.request("GET", f"{self._path}/files/manifest.json")
+        (folder / "manifest.json").write_bytes(manifest.content)
         return folder
 
     def data_files(self) -> dict[str, list[str]]:

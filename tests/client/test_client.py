@@ -64,7 +64,7 @@ def test_the_guide_runs(worked, monkeypatch, tmp_path, capsys):
     train = names["train"]
     assert {"prompt", "chosen", "rejected"} <= set(train.columns)
     assert 20 < len(train) < 60
-    assert "README.md" in os.listdir(names["folder"])
+    assert {"README.md", "manifest.json", "data"} <= set(os.listdir(names["folder"]))
     assert names["project"].info["status"] == "archived"
     assert len(names["comparisons"]) == 180
     assert names["share"]["ann"] == 1.0
