@@ -67,7 +67,10 @@ def measure(rows: int, database: str, runs: int) -> dict[str, dict]:
                 write_rows(site.folder / f"{what}-{size}.jsonl", rows * factor, judged=judged)
 
         def best(name: str, repeats: int = runs, **arguments: object) -> dict:
-            made = [site.inside(name, module="bench.inside", **arguments) for _ in range(repeats)]
+            made = [
+                site.inside(name, module="bench.inside", timeout=4 * 3600, **arguments)
+                for _ in range(repeats)
+            ]
             return sorted(made, key=lambda facts: facts["wall"])[len(made) // 2]
 
         def keep(what: str, one: dict, five: dict | None = None) -> None:

@@ -203,17 +203,25 @@ class Site:
     def is_postgres(self) -> bool:
         return bool(self.url)
 
-    def inside(self, name: str, *, module: str = "tests.faults.inside", **arguments: object) -> dict:
+    def inside(
+        self, name: str, *, module: str = "tests.faults.inside", timeout: float = 900, **arguments: object
+    ) -> dict:
         """Run one function of the module in a process with the site's settings; returns what it returns."""
-        return json.loads(self._run("-m", module, name, json.dumps(arguments)).splitlines()[-1])
+        said = self._run("-m", module, name, json.dumps(arguments), timeout=timeout)
+        return json.loads(said.splitlines()[-1])
 
     def manage(self, *arguments: str) -> str:
         """Run a management command of the site; returns its stdout. Fails unless it exits with 0."""
         return self._run("manage.py", *arguments)
 
-    def _run(self, *arguments: str) -> str:
+    def _run(self, *arguments: str, timeout: float = 900) -> str:
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=900
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
         assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr[-4000:]}"
         return done.stdout
