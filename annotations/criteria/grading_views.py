@@ -218,7 +218,7 @@ def card(request: HttpRequest, slug: str) -> HttpResponse:
     return render(
         request, "criteria/card.html",
         {**context(project, "card", ("Report card", "")), "card": found, "rows": [r for r in cards.board(project) if r["criterion"].is_live and r["criterion"].kind == "pairwise"],
-         "people": per_person, "smallest": smallest, "own": cards.by_own_grades(project),
+         "people": per_person, "smallest": smallest, "running": live_jobs(project), "own": cards.by_own_grades(project),
          "chosen": {found.graders[j].pk for j in found.choice.chosen} if found.choice else set()},
     )  # fmt: skip
 

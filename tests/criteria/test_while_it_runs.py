@@ -138,7 +138,9 @@ def test_verdicts_are_on_the_page_while_they_come_and_hidden_where_ungraded(
     assert "9 verdicts so far" in page
     assert "1 of them is on responses that you have not graded" in page
     assert "HIDDEN" not in page
+    assert "have not judged yet counts as an error" in alice_client.get(url("card")).content.decode()
     Job.objects.filter(pk=job.pk).update(state="succeeded")
+    assert "have not judged yet" not in alice_client.get(url("card")).content.decode()
     last = alice_client.get(url("said_so_far", graded.pk), {"grader": grader.pk}).content.decode()
     assert "every 2s" not in last
     assert bob_client.get(url("said_so_far", graded.pk), {"grader": grader.pk}).status_code == 403
