@@ -33,7 +33,9 @@ BATCH_ITEMS = 1000
 BATCH_CHARACTERS = 16_000_000
 ERRORS_KEPT = 1000
 ERRORS_LISTED = 1_000_000
-"""Lines of the report file; a small packed file may hold billions of bad rows."""
+"""Lines of the report file."""
+MOST_ERRORS = 1_000_000
+"""After so many the file is not read further."""
 BAD_ROWS_HELD = 100_000
 PROGRESS_ROWS = 20_000
 SOURCES_APART = 200
@@ -118,6 +120,11 @@ class _Importer:
         for found in records:
             file, found = found if type(found) is tuple else (self.label, found)
             file = file.name if isinstance(file, Path) else str(file)
+            if self.report.errors_total >= MOST_ERRORS:
+                self.report.notes.append(
+                    f"Reading stopped at {file}:{found.line} after {MOST_ERRORS:,} mistakes; nothing after it was read."
+                )
+                break
             seen += 1
             if progress is not None and seen % PROGRESS_ROWS == 0:
                 progress(seen)  # also where no row is good, so that a cancel takes hold

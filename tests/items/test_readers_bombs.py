@@ -107,6 +107,7 @@ def test_endless_bad_rows_take_no_memory_and_a_list_of_bounded_length(tmp_path, 
         ("BAD_ROWS_HELD", 4),
         ("PROGRESS_ROWS", 10),
         ("ERRORS_KEPT", 3),
+        ("MOST_ERRORS", 20),
     ):
         monkeypatch.setattr(importing, name, value)
     (tmp_path / "x.jsonl").write_bytes(b"{}\n" * 9 + GOOD + b"{}\n" * 20)
@@ -114,10 +115,11 @@ def test_endless_bad_rows_take_no_memory_and_a_list_of_bounded_length(tmp_path, 
     report = importing.import_records(
         project=project,
         records=readers.read(tmp_path / "x.jsonl", "native"),
+        origin_label="x.jsonl",
         options=importing.ImportOptions(report_path=str(tmp_path / "errors")),
         progress=told.append,
     )
-    assert (report.new, report.invalid, report.errors_total, len(report.errors)) == (1, 29, 29, 3)
+    assert (report.new, report.invalid, report.errors_total, len(report.errors)) == (1, 20, 20, 3)
     assert [json.loads(line)["line"] for line in (tmp_path / "errors").read_text().splitlines()] == [
         1,
         2,
@@ -126,5 +128,6 @@ def test_endless_bad_rows_take_no_memory_and_a_list_of_bounded_length(tmp_path, 
         5,
     ]
     assert "The list of what is wrong ends after 5 lines." in report.notes
-    assert told == [10, 20, 30, 30]
+    assert report.notes[-1] == "Reading stopped at x.jsonl:22 after 20 mistakes; nothing after it was read."
+    assert told == [10, 20, 21]
     assert Item.objects.count() == 1
