@@ -1,4 +1,4 @@
-"""Whether more counts of style would help the linear reward model: style alone, with and without them, and the length.
+"""What the counts of argument add for the linear reward model: style alone, with and without them, and the length.
 
     python -m bench.reward_style ../shared/data/3_chosen_rejected.jsonl.gz --source ukp_convarg
 
@@ -10,8 +10,7 @@ each; 95 % intervals by bootstrap over prompt groups. No n-grams: this asks abou
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,36 +18,11 @@ from sklearn.linear_model import LogisticRegression
 
 from annotations.analysis.folds import grouped_folds
 from annotations.items import readers
+from routing.features.argument import argument_features
 from routing.features.text import style_features
 from routing.rewards import prepare
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 0.1, 1.0)
-MARKERS = re.compile(
-    r"\b(because|therefore|thus|hence|since|however|although|while|moreover|furthermore|also|for example|first|second|"
-    r"finally|in conclusion|so that|if)\b",
-    re.IGNORECASE,
-)
-
-
-def further(texts: Sequence[str]) -> np.ndarray:
-    """Thirteen counts, float64 (n, 13): words, sentences, connectives, capitals, address, links, stretched letters."""
-    rows = []
-    for text in texts:
-        words = text.split()
-        n, sentences = max(len(words), 1), max(len(re.findall(r"[.!?]+", text)), 1)
-        letters = max(sum(map(str.isalpha, text)), 1)
-        counts = [
-            sentences, n / sentences, text.count(","), len(MARKERS.findall(text)), text.count("!"),
-            len(re.findall(r"\b(?:i|me|my)\b", text, re.IGNORECASE)),
-            len(re.findall(r"\b(?:you|your)\b", text, re.IGNORECASE)),
-            len(re.findall(r"https?:|www\.", text)), len(re.findall(r"(.)\1\1", text)),
-        ]  # fmt: skip
-        shares = [
-            sum(map(len, words)) / n, sum(map(str.isupper, text)) / letters, float(text[:1].isupper()),
-            sum(len(word) > 6 for word in words) / n,
-        ]  # fmt: skip
-        rows.append([*np.log1p(counts), *shares])
-    return np.array(rows)
 
 
 def right(delta: np.ndarray, second: np.ndarray, group: list[str]) -> np.ndarray:
@@ -102,7 +76,7 @@ def main() -> None:
     )
     pairs = material.fit.take(np.flatnonzero(material.fit.decided))
     second, group = pairs.sign > 0, list(pairs.group)
-    style, more = (f(pairs.second_texts) - f(pairs.first_texts) for f in (style_features, further))
+    style, more = (f(pairs.second_texts) - f(pairs.first_texts) for f in (style_features, argument_features))
     longer = np.sign([len(b) - len(a) for a, b in zip(pairs.first_texts, pairs.second_texts, strict=True)])
     length = np.where(longer == 0, 0.5, (longer > 0) == second)
     few, many = right(style, second, group), right(np.hstack([style, more]), second, group)

@@ -1,4 +1,4 @@
-"""Text features that need no download and no GPU: eight style counts and hashed n-grams.
+"""Text features that need no download and no GPU: counts of style and hashed n-grams.
 
 Both are functions of one text, deterministic, and computed in batches so that memory is bounded by the
 batch and by `MAX_CHARS`, not by the longest text.
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from .argument import ARGUMENT_NAMES, argument_features
+
 STYLE_NAMES = (
     "log_words",
     "log_chars",
@@ -28,6 +30,8 @@ STYLE_NAMES = (
     "type_token_ratio",
 )
 N_HASHED = 2**18
+MODEL_STYLE_NAMES = (*STYLE_NAMES, *ARGUMENT_NAMES)
+"""What a reward model reads beside n-grams; one that was saved before there were the latter reads the former alone."""
 
 # Longer texts keep their first and last halves of this budget; only `log_chars` sees the whole length.
 MAX_CHARS = 32_768
@@ -101,13 +105,20 @@ def hashed_ngrams(texts: Sequence[str], n_features: int = N_HASHED) -> sparse.cs
     return sparse.csr_matrix(sparse.vstack(blocks, format="csr"))
 
 
+def _model_style(texts: Sequence[str], width: int) -> np.ndarray:
+    style = style_features(texts)
+    if width == len(STYLE_NAMES):
+        return style
+    return np.hstack([style, argument_features([clip_text(text) for text in texts])])
+
+
 @dataclass(frozen=True)
 class TextFeatures:
     """The feature map φ(text) = [standardised style | hashed n-grams] with its fitted parameters.
 
     Attributes:
-        style_mean: mean of each style feature over the texts it was fitted on, shape (8,).
-        style_scale: their standard deviation, 1 where a feature is constant, shape (8,).
+        style_mean: mean of each feature of MODEL_STYLE_NAMES over the texts it was fitted on, shape (21,); (8,) in older models.
+        style_scale: their standard deviation, 1 where a feature is constant.
         n_hashed: number of hashed columns.
     """
 
@@ -120,13 +131,13 @@ class TextFeatures:
         """Learn the standardisation from `texts`; raise ValueError when there is none."""
         if not len(texts):
             raise ValueError("text features need at least one text to be fitted on")
-        style = style_features(texts)
+        style = _model_style(texts, len(MODEL_STYLE_NAMES))
         scale = style.std(axis=0)
         return cls(style.mean(axis=0), np.where(scale > 1e-9, scale, 1.0), n_hashed)
 
     def style(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the standardised style features, shape (n, 8)."""
-        return (style_features(texts) - self.style_mean) / self.style_scale
+        """Return the standardised style features, shape (n, 21); (n, 8) where that is what was fitted."""
+        return (_model_style(texts, len(self.style_mean)) - self.style_mean) / self.style_scale
 
     def ngrams(self, texts: Sequence[str]) -> sparse.csr_matrix:
         """Return the hashed n-grams, shape (n, n_hashed)."""

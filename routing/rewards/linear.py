@@ -1,6 +1,6 @@
 """The `linear` reward model: r(text) = w·φ(text), trained in seconds on a CPU, without any download.
 
-φ is eight style features beside hashed n-grams (`routing.features.text`) and, where they are wanted, frozen sentence
+φ is twenty-one style features beside hashed n-grams (`routing.features.text`) and, where they are wanted, frozen sentence
 embeddings (`routing.features.encoders`), which share the n-grams' penalty. Two stages, as in
 HelpSteer2-Preference (Wang et al. 2024, arXiv:2410.01257), in their linear form:
 
@@ -32,7 +32,7 @@ from threadpoolctl import threadpool_limits
 
 from annotations.analysis.folds import grouped_folds
 from routing.features.encoders import SentenceEncoder, sentences
-from routing.features.text import STYLE_NAMES, TextFeatures
+from routing.features.text import MODEL_STYLE_NAMES, STYLE_NAMES, TextFeatures
 from routing.rewards import artefacts, losses, terms
 from routing.rewards.data import Pairs, Ratings
 from routing.rewards.design import BATCH, Design
@@ -75,7 +75,7 @@ class LinearModel:
 
     Attributes:
         features: the feature map with its standardisation.
-        style_weights: weight per style feature, float64 (8,).
+        style_weights: weight per style feature, float64 (21,), in older models (8,).
         ngram_columns: hashed columns with a weight, ascending int32 (k,).
         ngram_weights: their weights, float32 (k,).
         temperature: T; logits are divided by it.
@@ -109,7 +109,8 @@ class LinearModel:
         scores = np.empty(len(responses))
         for start in range(0, len(responses), BATCH):
             batch = responses[start : start + BATCH]
-            style = self.features.style(batch) @ self.style_weights
+            # Summed row by row: a matrix product would round otherwise for other batches.
+            style = (self.features.style(batch) * self.style_weights).sum(axis=1)
             scores[start : start + len(batch)] = style + self.features.ngrams(batch) @ dense
             if self.embedder is not None:
                 scores[start : start + len(batch)] += self.embedder.encode(batch) @ self.embedding_weights
@@ -130,7 +131,7 @@ class LinearModel:
             "format": FORMAT,
             "version": 1,
             "n_hashed": self.features.n_hashed,
-            "style_names": list(STYLE_NAMES),
+            "style_names": list(MODEL_STYLE_NAMES[: len(self.style_weights)]),
             "temperature": self.temperature,
             "offset": self.offset,
             "info": self.info,
@@ -157,7 +158,7 @@ def from_parts(header: dict[str, Any], arrays: dict[str, np.ndarray], where: str
     """Make a model of what `parts` gave; raise `artefacts.ArtefactError` naming `where` it came from."""
     if header.get("format") != FORMAT or header.get("version") != 1:
         raise artefacts.ArtefactError(f"{where} does not hold a linear model of version 1")
-    if header.get("style_names") != list(STYLE_NAMES):
+    if header.get("style_names") not in (list(MODEL_STYLE_NAMES), list(STYLE_NAMES)):
         raise artefacts.ArtefactError(f"{where} was trained on other style features")
     try:
         features = TextFeatures(arrays["style_mean"], arrays["style_scale"], int(header["n_hashed"]))

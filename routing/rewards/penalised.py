@@ -14,14 +14,14 @@ import numpy as np
 from scipy import optimize, sparse
 from scipy.sparse.linalg import lsqr
 
-from routing.features.text import STYLE_NAMES
+from routing.features.text import MODEL_STYLE_NAMES
 from routing.rewards.losses import soft_bradley_terry
 from routing.rewards.terms import Term, TermPart
 
 NGRAM_PENALTIES = (30.0, 3.0, 1.0, 0.3, 0.1, 0.03)
 STYLE_PENALTIES = (300.0, 30.0, 3.0, 0.3)
 RIDGE_PENALTIES = (100.0, 10.0, 1.0)
-N_STYLE = len(STYLE_NAMES)
+N_STYLE = len(MODEL_STYLE_NAMES)
 MAX_PRIOR_SCALE = 50.0
 EXPO_ALPHAS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
 

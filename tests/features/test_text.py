@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.features import text as module
+from routing.features.argument import ARGUMENT_NAMES, argument_features
 from routing.features.text import STYLE_NAMES, TextFeatures, clip_text, hashed_ngrams, style_features
 
 
@@ -18,6 +19,27 @@ def test_style_counts_are_exact():
         "refusal": 0.0,
         "type_token_ratio": 4 / 6,
     }
+
+
+def test_counts_of_argument_are_exact():
+    text = "Because you say so, I agree!!! See www.example.org: soooo wonderful"
+    row = dict(zip(ARGUMENT_NAMES, argument_features([text])[0], strict=True))
+    assert row == {
+        "log_sentences": np.log1p(3),  # "!!!" and the two full stops of the address
+        "log_words_per_sentence": np.log1p(10 / 3),
+        "log_commas": np.log1p(1),
+        "log_connectives": np.log1p(1),
+        "log_exclamation_marks": np.log1p(3),
+        "log_first_person": np.log1p(1),
+        "log_second_person": np.log1p(1),
+        "log_links": np.log1p(1),
+        "log_stretched_letters": np.log1p(3),  # "!!!", "www" and "ooo"
+        "characters_per_word": 58 / 10,
+        "capitals": 3 / 51,
+        "begins_with_capital": 1.0,
+        "long_words": 4 / 10,
+    }
+    assert np.all(np.isfinite(argument_features(["", "   ", "…"])))
 
 
 def test_refusals_are_recognised():

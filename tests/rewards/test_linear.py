@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 from scipy import sparse
 
 from annotations.analysis.folds import grouped_folds
+from routing.features.text import STYLE_NAMES
 from routing.rewards import linear
 from routing.rewards.artefacts import ArtefactError
 from routing.rewards.data import pairs_from_items, ratings_from_items
 from routing.rewards.evaluate import evaluate_pairs
-from routing.rewards.penalised import Choice, PairProblem, Watch, fit_temperature
+from routing.rewards.penalised import N_STYLE, Choice, PairProblem, Watch, fit_temperature
 from routing.rewards.terms import pair_term
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,15 +76,15 @@ def test_it_learns_and_the_probability_is_antisymmetric_and_calibrated():
 def test_the_solution_is_stationary_and_shrinks_to_the_prior():
     pairs = pairs_from_items(make_items(60, 3))
     rng = np.random.default_rng(0)
-    delta = sparse.csr_matrix(rng.normal(size=(len(pairs), 12)))
-    ridge = [rng.normal(size=12)] * 2
+    delta = sparse.csr_matrix(rng.normal(size=(len(pairs), N_STYLE + 4)))
+    ridge = [rng.normal(size=N_STYLE + 4)] * 2
     weight = rng.uniform(0.5, 3, size=len(pairs))
     fold = np.zeros(len(pairs), dtype=int)
     term = pair_term(delta, fold, "bt", pairs.target, weight, pairs.strength)
     problem = PairProblem([term], delta, pairs.target, weight, fold, 1, ridge, Watch(None, None))
     choice = Choice(style=2.0, ngram=0.5, prior=True)
     w, kappa = problem.solve(None, choice, final=True)
-    penalty = np.array([2.0] * 8 + [0.5] * 4)
+    penalty = np.array([2.0] * N_STYLE + [0.5] * 4)
     residual = 1 / (1 + np.exp(-(delta @ w))) - pairs.target
     assert np.allclose(delta.T @ (weight * residual) + 2 * penalty * (w - kappa * ridge[0]), 0, atol=1e-4)
     stiff, kappa = problem.solve(None, Choice(1e9, 1e9, True), final=True)
@@ -131,6 +133,18 @@ def test_same_input_and_seed_give_the_same_bytes_and_load_gives_the_same_scores(
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["model.json", "weights.npz"]
     texts = [*pairs.first_texts, "", "never seen \ud800 before"]
     assert np.array_equal(linear.load(tmp_path / "a").score(texts, texts), first.score(texts, texts))
+    older = replace(  # saved before there were counts of argument
+        first,
+        features=replace(
+            first.features,
+            style_mean=first.features.style_mean[:8],
+            style_scale=first.features.style_scale[:8],
+        ),
+        style_weights=first.style_weights[:8],
+    )
+    older.save(tmp_path / "older")
+    assert json.loads((tmp_path / "older" / "model.json").read_text())["style_names"] == list(STYLE_NAMES)
+    assert np.array_equal(linear.load(tmp_path / "older").score(texts, texts), older.score(texts, texts))
 
 
 def test_altered_or_foreign_files_are_refused(tmp_path):

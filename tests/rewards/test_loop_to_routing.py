@@ -73,7 +73,7 @@ def test_a_promotion_refits_the_predictor_and_proposes_a_plan_that_people_apply(
     assert [values[pk] for pk in held] == pytest.approx([own[pk] for pk in held])
     inside = np.array([[values[pk], own[pk]] for pk in learnt if pk in values])
     assert (
-        0.3 < np.corrcoef(inside.T)[0, 1] < 0.995
+        0.1 < np.corrcoef(inside.T)[0, 1] < 0.995
     )  # the same side up, and not what it says of what it learnt
 
     # the proposal is a draft, by a Job of its own, that reads the margins and follows the plan in force
