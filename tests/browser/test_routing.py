@@ -110,7 +110,7 @@ def test_from_an_endpoint_to_a_plan_whose_line_follows_the_audits(
     run_jobs("plans.draft")
     page.reload()
     expect(page.locator(".lede")).to_contain_text(re.compile(r"Plan 1 would send \d+ of 90 items to people"))
-    expect(page.locator("#outlook")).to_contain_text(re.compile(r"At \d+% people judge \d+ items"))
+    expect(page.locator("#outlook")).to_contain_text(re.compile(r"At \d+ ?% people judge \d+ items"))
     page.locator("#share").fill("60")
     expect(page.locator("#outlook")).to_contain_text("At 60 % people judge 54 items")
     expect(page.locator("#outlook")).to_contain_text("Label error left")
