@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -22,6 +21,7 @@ from app.jobs import runner
 from app.jobs.models import Job
 from app.web import conditional, idempotency
 from app.web.models import IdempotentAnswer
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 P = "/api/v1/projects/pairs"
@@ -127,20 +127,14 @@ def test_an_unknown_fate_is_told_and_forgotten_after_a_day(alice_api, project):
 def test_the_same_post_at_once_acts_once(alice, project):
     from tests.api.conftest import token_client
 
-    api, codes, start = token_client(alice), [], threading.Barrier(6)
+    api = token_client(alice)
 
-    def send() -> None:
+    def send() -> int:
         client = APIClient()
         client.credentials(**api._credentials)
-        start.wait()
-        codes.append(post(client, f"{P}/batches", {"name": "a"}, "k").status_code)
-        connection.close()
+        return post(client, f"{P}/batches", {"name": "a"}, "k").status_code
 
-    threads = [threading.Thread(target=send) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    codes = at_once([send] * 6)
     assert set(codes) <= {201, 409}
     assert 201 in codes
     assert Batch.objects.count() == 1
@@ -178,7 +172,7 @@ def test_of_several_changes_to_one_version_one_is_made(method, made, alice, proj
 
     batch = create_batch(project=project, actor=alice, name="a")
     path = f"{P}/batches/{batch.pk}" if method == "patch" else f"{P}/batches"
-    api, codes, start = token_client(alice), {}, threading.Barrier(4)
+    api = token_client(alice)
     etag = api.get(path)["ETag"]
     look = conditional.check_if_match
 
@@ -188,21 +182,15 @@ def test_of_several_changes_to_one_version_one_is_made(method, made, alice, proj
 
     monkeypatch.setattr(conditional, "check_if_match", look_and_wait)
 
-    def send(weight: int) -> None:
+    def send(weight: int) -> int:
         client = APIClient()
         client.credentials(**api._credentials)
-        start.wait()
         headers = {"If-Match": etag} | ({"Idempotency-Key": f"key {weight}"} if method == "post" else {})
         body = {"weight": weight} | ({"name": f"b {weight}"} if method == "post" else {})
-        answer = getattr(client, method)(path, body, format="json", headers=headers)
-        codes[weight] = answer.status_code
-        connection.close()
+        return getattr(client, method)(path, body, format="json", headers=headers).status_code
 
-    threads = [threading.Thread(target=send, args=(weight,)) for weight in range(2, 6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    weights = range(2, 6)
+    codes = dict(zip(weights, at_once(partial(send, weight) for weight in weights), strict=True))
     assert sorted(codes.values()) == [made, 412, 412, 412]
     assert codes[Batch.objects.latest("pk").weight] == made
     assert Batch.objects.count() == (1 if method == "patch" else 2)

@@ -22,6 +22,7 @@ from annotations.judging.submit import Conflict, submit
 from annotations.projects.access import annotator_for
 from annotations.projects.models import Annotator, Membership
 from tests.conftest import make_user
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,30 +69,6 @@ def people(project):
         return [annotator_for(user, project.slug) for user in users]
 
     return make
-
-
-def at_once(actions) -> list:
-    """Run the actions in threads that start together; returns what each returned or raised, in order."""
-    actions = list(actions)
-    found: list = [None] * len(actions)
-    ready = threading.Barrier(len(actions))
-
-    def run(place, action):
-        try:
-            ready.wait(20)
-            found[place] = action()
-        except Exception as error:
-            found[place] = error
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in enumerate(actions)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert not any(thread.is_alive() for thread in threads), "a thread hangs"
-    return found
 
 
 def raised(found: list) -> list[Exception]:

@@ -13,32 +13,10 @@ from annotations.judging.models import Judgment, LMCall
 from annotations.lm import claims, engine, runs
 from annotations.lm.models import Endpoint, Reply
 from app.ledger.models import Account, Reservation
+from tests.threads import at_once
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.smoke]
 WORKERS = 8
-
-
-def at_once(actions) -> list:
-    """Run the actions in threads that start together; what each returned or raised, in order."""
-    found: list = [None] * len(actions)
-    ready = threading.Barrier(len(actions))
-
-    def act(place, action):
-        try:
-            ready.wait(20)
-            found[place] = action()
-        except Exception as error:
-            found[place] = error
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=act, args=pair, daemon=True) for pair in enumerate(actions)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert not any(thread.is_alive() for thread in threads), "a thread hangs"
-    return found
 
 
 class Watch(threading.Thread):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+from contextlib import suppress
+from functools import partial
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -18,6 +18,7 @@ from annotations.projects import rules
 from annotations.projects.models import Annotator, Membership
 from app.accounts.models import User
 from tests.people.study import PID, Browser, answer_next, open_study
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -293,23 +294,15 @@ def test_places_are_not_overrun_by_people_who_come_at_once(project, make_item):
     for n in range(30):
         make_item(prompt=f"Question {n}?", external_id=f"i{n}")
     open_study(project, places=5)
-    barrier, results = threading.Barrier(12), []
+    results = []
 
     def come(n):
-        barrier.wait()
         for _ in range(2):
-            try:
+            with suppress(places.Refused):
                 places.enter(project=project, person=f"p{n % 6}", study="s", session=f"s{n % 6}")
                 results.append(n)
-            except places.Refused:
-                pass
-        connection.close()
 
-    threads = [threading.Thread(target=come, args=(n,)) for n in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    assert at_once(partial(come, n) for n in range(12)) == [None] * 12
     assert Place.objects.count() == 5
     assert Participant.objects.count() == 5
     assert User.objects.filter(is_guest=True).count() == 5

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 import uuid
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from annotations.items.models import Item
 from annotations.judging import queue
@@ -27,6 +26,7 @@ from routing.plans.apply import apply_plan, drop_plan
 from routing.plans.budget import Budget, parse_budget
 from routing.plans.draft import PlanError, draft_plan
 from routing.plans.models import Decision, RoutingPlan
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -299,24 +299,12 @@ def test_the_command_drafts_and_applies(plain_project, pairs, capsys):
 def test_two_plans_racing_are_never_both_in_force_nor_overspent(plain_project, pairs):
     account = fund(plain_project, cap="7")
     plans = [make(plain_project, "0.6", seed=seed, audit_share=0.1) for seed in range(4)]
-    start, outcomes = threading.Barrier(4), []
 
     def race(plan):
-        try:
-            start.wait()
-            apply_plan(plan=RoutingPlan.objects.get(pk=plan.pk))
-            outcomes.append("applied")
-        except Exception as error:
-            outcomes.append(repr(error))
-        finally:
-            connection.close()
+        apply_plan(plan=RoutingPlan.objects.get(pk=plan.pk))
+        return "applied"
 
-    threads = [threading.Thread(target=race, args=[plan]) for plan in plans]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert outcomes == ["applied"] * 4
+    assert at_once(partial(race, plan) for plan in plans) == ["applied"] * 4
     states = sorted(RoutingPlan.objects.values_list("state", flat=True))
     assert states == ["applied", "replaced", "replaced", "replaced"]
     account.refresh_from_db()

@@ -1,15 +1,17 @@
 """Promotion through gates, the override of an owner, archiving, rolling back, and two promotions at once."""
 
-import threading
+from contextlib import suppress
+from functools import partial
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.utils import IntegrityError
 
 from annotations.projects.models import Annotator
 from app.accounts.models import AuditEvent
 from routing.rewards import registry, train
 from routing.rewards.models import RewardModel, TrainingRun
+from tests.threads import at_once
 
 
 def statuses():
@@ -149,25 +151,12 @@ def test_other_files_in_the_place_of_a_model_give_way(tmp_path):
 @pytest.mark.django_db(transaction=True)
 def test_promotions_at_the_same_moment_leave_one_promoted(register, alice, project):
     models = [register() for _ in range(4)]
-    start, errors = threading.Barrier(len(models)), []
 
     def promote(model):
-        try:
-            start.wait(10)
+        with suppress(registry.Refused):
             registry.promote(model=model, actor=alice)
-        except registry.Refused:
-            pass
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
 
-    threads = [threading.Thread(target=promote, args=(model,)) for model in models]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert errors == []
+    assert at_once(partial(promote, model) for model in models) == [None] * len(models)
     assert sorted(statuses()).count("promoted") == 1
     current = registry.promoted(project)
     active = Annotator.objects.filter(kind="reward_model", status="active")
