@@ -339,8 +339,11 @@ def trainer_pid(folder):
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does_and_go_on_from_each_others_checkpoints(base, tmp_path):
+def test_two_processes_learn_what_one_does_and_go_on_from_each_others_checkpoints(
+    base, tmp_path, monkeypatch
+):
     """Through `accelerate launch`: gradients summed, stopped after a few steps, and resumed with sharded weights."""
+    monkeypatch.setattr(launch, "BEAT_SECONDS", 0.01)  # ask often: all of it may take less than a second
     how = {"data": rows(60, rated=True), "token_budget": 160, "center": 0.0, "lr": 1e-3, "ratings_lr": 1e-3}
     alone = []
     whole = trainer_of(base, tmp_path / "whole", events=alone, **how)
@@ -366,6 +369,23 @@ def test_two_processes_learn_what_one_does_and_go_on_from_each_others_checkpoint
     trained = backends.load(found)
     for name, tensor in whole.network.state_dict().items():
         assert torch.allclose(tensor, trained.network.state_dict()[name], atol=0.01), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_training_that_is_cancelled_while_it_loads_is_cancelled(base, tmp_path, monkeypatch, processes):
+    monkeypatch.setattr(launch, "BEAT_SECONDS", 0.01)
+    stuff, spec = given(base, processes=processes)
+    with pytest.raises(penalised.TrainingCancelled):
+        launch.train(
+            stuff,
+            spec,
+            tmp_path / "work",
+            tell=lambda _: None,
+            device="cpu",
+            threads=1,
+            should_cancel=lambda: True,
+        )
 
 
 @pytest.mark.slow

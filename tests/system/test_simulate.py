@@ -85,7 +85,8 @@ def test_it_writes_among_real_work_only_when_told(project, fill, annotator):
     assert refusal.value.returncode == 2
     assert list(Judgment.objects.values_list("pk")) == before
     assert not Annotator.objects.filter(name__startswith="Simulated").exists()
-    found, code = simulate("pairs", "--annotators", "2", "--into", "pairs", "--among-people")
+    always = ("--skip-rate", "0", "--flag-rate", "0")
+    found, code = simulate("pairs", "--annotators", "2", "--into", "pairs", "--among-people", *always)
     assert (code, found["complete"], found["judgments"]) == (0, 3, 5)
 
 
@@ -107,7 +108,7 @@ def test_what_cannot_be_done_is_refused_with_2(project, wrong, words):
 
 def test_too_few_people_leave_items_open_and_say_so(project, fill):
     fill(4, wanted=3)
-    found, code = simulate("pairs", "--annotators", "2", "--skip-rate", "0")
+    found, code = simulate("pairs", "--annotators", "2", "--skip-rate", "0", "--flag-rate", "0")
     assert (code, found["complete"], found["items_for_people"]) == (1, 0, 4)
     assert found["quota_violations"] == 0
 
@@ -119,7 +120,9 @@ def test_batches_with_experts_and_further_votes_are_part_of_it(project, fill):
     )
     batches.move_items(project=project, item_ids=Item.objects.values_list("pk", flat=True)[:6], batch=batch)
     rules.change(project=project, limits=rules.Limits(order="per_person"))
-    found, code = simulate("pairs", "--annotators", "9", "--seed", "1", "--noise", "3", "--skip-rate", "0")
+    found, code = simulate(
+        "pairs", "--annotators", "9", "--seed", "1", "--noise", "3", "--skip-rate", "0", "--flag-rate", "0"
+    )
     assert (code, found["quota_violations"], found["counter_differences"]) == (0, 0, 0)
     copied = Item.objects.filter(project__slug="pairs-simulated", batch__name="law")
     assert set(copied.values_list("n_expert", flat=True)) == {1}
@@ -135,7 +138,8 @@ def test_batches_with_experts_and_further_votes_are_part_of_it(project, fill):
 def test_router_and_trainer_are_driven_too(project, fill):
     fill(60, wanted=1)
     found, _ = simulate(
-        "pairs", "--annotators", "4", "--seed", "2", "--route", "0.5", "--train", "--noise", "0.1", "--skip-rate", "0"
+        "pairs", "--annotators", "4", "--seed", "2", "--route", "0.5", "--train", "--noise", "0.1",
+        "--skip-rate", "0", "--flag-rate", "0",
     )  # fmt: skip
     assert found["plan"]["people"] + found["plan"]["lm"] == 60
     assert found["judgments"] == found["plan"]["judgments"] == found["items_for_people"]
@@ -150,7 +154,9 @@ def test_simulated_answers_fit_every_preset(project, make_item, preset):
     least = definition.get("responses", {}).get("min", 2)
     for k in range(3):
         make_item(prompt=f"Question {k}", responses=[f"Answer {n} to {k}." for n in range(least)], wanted=2)
-    found, code = simulate("pairs", "--annotators", "3", "--seed", "3", "--skip-rate", "0")
+    found, code = simulate(
+        "pairs", "--annotators", "3", "--seed", "3", "--skip-rate", "0", "--flag-rate", "0"
+    )
     assert (code, found["complete"], found["quota_violations"]) == (0, 3, 0)
 
 

@@ -69,13 +69,13 @@ def train(
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     shutil.rmtree(finished, ignore_errors=True)
     for attempt in range(1, DEATHS + 1):
-        code, last, tail = _once(folder, processes, tell, beat, should_cancel)
+        code, last, tail, asked = _once(folder, processes, tell, beat, should_cancel)
         if "refused" in last:
             raise ValueError(last["refused"])
-        if "stopped" in last:
-            raise TrainingCancelled
-        if code == 0:
+        if code == 0 or "done" in last:  # their launcher may be stopped just after the processes are done
             return finished
+        if asked or "stopped" in last:  # a process that is still loading says nothing when it is stopped
+            raise TrainingCancelled
         how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
         if code > 0 and not (processes > 1 and (signalled := _signal(folder))):
             raise TrainerDied(f"The trainer {how}: {last.get('error') or tail or 'it said nothing'}")
@@ -103,8 +103,8 @@ def _once(
     tell: Callable[[dict[str, Any]], None],
     beat: Callable[[], None],
     should_cancel: Callable[[], bool],
-) -> tuple[int, dict[str, Any], str]:
-    """Run the trainer to its end; returns (exit code, the event that ended it, last words on stderr)."""
+) -> tuple[int, dict[str, Any], str, bool]:
+    """Run the trainer to its end; returns (exit code, the event that ended it, last words on stderr, whether it was asked to stop)."""
     errors = folder / ERRORS
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
                    "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}  # fmt: skip
@@ -141,7 +141,7 @@ def _once(
         process.wait()
     finally:
         _kill(process)
-    return process.returncode, ended, _tail(errors)
+    return process.returncode, ended, _tail(errors), bool(asked)
 
 
 def _launcher(processes: int) -> list[str]:
