@@ -318,7 +318,14 @@ def _check_question(
     if kind in SCORED:
         given = scores.get(name, {})
         if not given:
-            return [FieldError(name, _("rate every response"))] if question.required else []
+            if not question.required:
+                return []
+            wanted = (
+                _("put the responses in order, or confirm the order shown")
+                if kind == "ranking"
+                else _("rate every response")
+            )
+            return [FieldError(name, wanted)]
         if len(given) != n_responses:
             return [
                 FieldError(

@@ -84,6 +84,7 @@ def test_a_ranking_counts_only_once_it_was_touched_or_confirmed(bob, ask, make_i
     page = open_page(bob, JUDGE)
     keys(page, "Enter")
     page.wait_for_selector(".field-error")
+    assert page.inner_text("#e-rank") == "Put the responses in order, or confirm the order shown"
     assert not Judgment.objects.exists()
     assert page.is_visible(".order-confirm")
     page.focus(".order-confirm")

@@ -358,3 +358,16 @@ def test_a_break_is_suggested_after_long_work(bob, two_items, open_page):
     page.keyboard.press("Enter")
     wait_for_next(page, "First")
     assert page.inner_text("#break-words").startswith("You have been judging for 46 minutes.")
+
+
+def test_a_skip_without_a_network_closes_its_box_and_arrives_later(bob, two_items, open_page, watch):
+    watch.allowed = PROVOKED
+    page = open_page(bob, JUDGE)
+    page.context.set_offline(True)
+    page.keyboard.press("s")
+    page.keyboard.press("1")
+    page.wait_for_selector("#answer[inert]")
+    assert not page.locator("#box-skipped").is_visible()
+    page.context.set_offline(False)
+    wait_for_next(page, "First")
+    assert Judgment.objects.get().outcome == Judgment.Outcome.SKIPPED

@@ -425,3 +425,9 @@ def test_a_new_membership_needs_no_setup(project, charlie, make_item):
     assert "1 left for you" in client.get("/work/").content.decode()
     assert client.get(JUDGE).status_code == 200
     assert queue.next_assignment(annotator_for(charlie, "pairs")).item.prompt == "Say hello."
+
+
+def test_an_empty_response_says_that_it_is_empty(bob, make_item, client):
+    make_item("P", ("", "two"))
+    client.force_login(bob)
+    assert client.get("/work/pairs/").content.decode().count("This response is empty.") == 1

@@ -146,6 +146,7 @@
     xhr.timeout = TIMEOUT_MS;
     busy = performance.now();
     put(new URLSearchParams(requestConfig.formData).toString());
+    document.querySelectorAll("#answer :popover-open").forEach((open) => open.hidePopover());
     hold();
   });
 
