@@ -90,6 +90,7 @@ def lm_detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             "left": annotate.unjudged(project, found.annotator).count() if detail.is_baseline else 0,
             "page": page,
             "running": live,
+            "last_run": None if live else _last_run(found.annotator.pk, project.slug),
             **(_asking(detail, bool(live)) if detail.asks else {}),
         },
     )
@@ -177,6 +178,17 @@ def _live_jobs(slug: str, annotator_id: int | None = None) -> list[Job]:
         scope=slug, kind__in=[runs.KIND, canaries.KIND], state__in=[Job.State.QUEUED, Job.State.RUNNING]
     ).order_by("-created_at")[:20]
     return [job for job in jobs if annotator_id is None or job.args.get("annotator_id") == annotator_id]
+
+
+def _last_run(annotator_id: int, slug: str) -> Job | None:
+    """The run that ended last, whatever its end."""
+    return (
+        Job.objects.filter(
+            scope=slug, kind=runs.KIND, args__annotator_id=annotator_id, finished_at__isnull=False
+        )
+        .order_by("-created_at")
+        .first()
+    )
 
 
 def _agreement_plot(rows: list[report.Report]) -> plots.Plot | None:

@@ -49,12 +49,15 @@ def job_detail(request: HttpRequest, pk) -> HttpResponse:
 @require_GET
 def job_progress(request: HttpRequest, pk) -> HttpResponse:
     """The part that polls itself; answers 286 once the job is over, which ends the polling."""
-    job = job_for(request.user, pk)
-    full = request.GET.get("full") == "1"
-    response = render(request, "jobs/progress.html", {"job": job, "full": full})
+    return _progress(request, job_for(request.user, pk))
+
+
+def _progress(request: HttpRequest, job: Job) -> HttpResponse:
+    full, renew = (request.GET.get(name) == "1" for name in ("full", "renew"))
+    response = render(request, "jobs/progress.html", {"job": job, "full": full, "renew": renew})
     if job.is_finished:
         response.status_code = STOP_POLLING
-        if full:
+        if full or renew:
             response["HX-Refresh"] = "true"
     return response
 
@@ -62,12 +65,12 @@ def job_progress(request: HttpRequest, pk) -> HttpResponse:
 @login_required
 @require_POST
 def job_cancel(request: HttpRequest, pk) -> HttpResponse:
-    """Ask the job to stop."""
+    """Ask the job to stop; htmx gets the part that shows its progress."""
     job = runner.cancel(job_for(request.user, pk))
     audit.record(
         actor=request.user, action="job.cancelled", scope=job.scope, target=str(job.pk), kind=job.kind
     )
-    return redirect("jobs:detail", pk=job.pk)
+    return _progress(request, job) if request.htmx else redirect("jobs:detail", pk=job.pk)
 
 
 @login_required

@@ -31,6 +31,21 @@ def test_a_job_is_seen_by_its_maker_and_its_project_and_nobody_else(
     assert alice_client.get(reverse("jobs:progress", args=[job.pk])).status_code == 286
 
 
+def test_a_job_is_stopped_where_it_is_shown_and_renews_the_page_that_shows_its_result(
+    alice_client, project, alice
+):
+    job = runner.start(kind="x", title="Judge", args={}, scope=project.slug, actor=alice)
+    progress, cancel = (reverse(f"jobs:{name}", args=[job.pk]) for name in ("progress", "cancel"))
+    part = alice_client.get(f"{progress}?renew=1").content.decode()
+    assert f'hx-post="{cancel}?renew=1"' in part
+    assert f'hx-get="{progress}?renew=1"' in part
+    stopped = alice_client.post(f"{cancel}?renew=1", headers={"HX-Request": "true"})
+    assert Job.objects.get().state == "cancelled"
+    assert (stopped.status_code, stopped["HX-Refresh"]) == (286, "true")
+    assert "hx-get" not in stopped.content.decode()
+    assert "HX-Refresh" not in alice_client.get(progress)
+
+
 @pytest.mark.parametrize("left", [False, True])
 def test_who_made_a_job_and_only_judges_now_or_left_sees_it_no_more(bob_client, project, bob, left):
     """Its title and result name models and what they said, and trying it again spends the project's money."""

@@ -99,6 +99,19 @@ def test_an_annotator_is_made_previewed_and_run_from_its_pages(
     assert {"prompt.added", "lm_annotator.added", "lm_run.started"} <= actions
 
 
+def test_why_the_last_run_failed_stays_on_the_page(project, make_item, lm_annotator, alice_client):
+    make_item()
+    detail = lm_annotator("bad-key")
+    page = reverse("lm:detail", args=["pairs", detail.pk])
+    alice_client.post(reverse("lm:run", args=["pairs", detail.pk]))
+    assert "The last run" not in alice_client.get(page).content.decode()
+    job = runner.run(Run.objects.get().job_id)
+    shown = alice_client.get(page).content.decode()
+    assert "The last run failed" in shown
+    assert html.escape(job.error[:200]) in shown
+    assert ">Run</button>" in shown
+
+
 def test_newer_guidelines_are_said_and_a_new_version_starts_from_the_old_words(
     project, make_item, lm_annotator, alice, alice_client, asker
 ):

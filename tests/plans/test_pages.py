@@ -32,7 +32,10 @@ def test_from_the_form_to_a_plan_in_force(plain_project, real_pairs, alice_clien
     response = alice_client.post(reverse("plans:new", args=["pairs"]), {**FORM, "annotators": models})
     detail = reverse("plans:detail", args=["pairs", 1])
     assert (response.status_code, response.url) == (302, detail)
-    assert "Plan 1 is being made." in alice_client.get(detail).content.decode()
+    page = alice_client.get(detail).content.decode()
+    assert "Plan 1 is being made." in page
+    assert "Who judges" not in page
+    assert "renew=1" in page
     runner.run(Job.objects.get().pk)
     page = alice_client.get(detail).content.decode()
     assert "Plan 1 would send 15 of 60 items to people; 3 of them are audits." in page
