@@ -76,8 +76,10 @@ def choose(
         raise ValueError(f"rule={rule!r}: expected one of {', '.join(RULES)}")
     at_least = at_least or {}
     size = np.bincount(ballots.group, minlength=len(ballots.groups))
+    if not ballots.n_candidates:
+        raise Impossible("Nobody's judgment says yet what is liked: there is nothing to choose from.")
     if not 1 <= k <= ballots.n_candidates:
-        raise Impossible(f"{k} of {ballots.n_candidates:,} candidates cannot be chosen.")
+        raise Impossible(f"{k:,} cannot be chosen: expected a number from 1 to {ballots.n_candidates:,}.")
     for group, least in at_least.items():
         if least > size[group]:
             raise Impossible(

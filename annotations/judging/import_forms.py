@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django import forms
 from django.conf import settings
 from django.template.defaultfilters import filesizeformat
@@ -27,6 +29,12 @@ ROLES = [
     *((f"rating_{n}", f"rating of response {'ABCDEFGH'[n - 1]}") for n in range(1, 9)),
 ]
 MAX_COLUMNS = 200
+
+
+def in_words(message: str) -> str:
+    """What a reader says of a mapping, with the words of the page for `response_1` and `model_1`."""
+    said = re.sub(r"\b(model|response)_([1-8])\b", lambda role: dict(ROLES)[f"{role[1]}_{role[2]}"], message)
+    return f"{said[:1].upper()}{said[1:]}."
 
 
 class FileForm(forms.Form):

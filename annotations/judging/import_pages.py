@@ -28,7 +28,7 @@ from app.jobs.models import Job
 from app.web.downloads import csv_response
 
 from . import dry_run, importing, uploads
-from .import_forms import FileForm, mapping_form
+from .import_forms import FileForm, in_words, mapping_form
 
 STARTED_KEY = "started"
 FIT_ROWS = 200  # rows whose number of responses must fit the preset
@@ -142,7 +142,7 @@ def _checked_file(request: HttpRequest, draft: uploads.Draft, project: Project |
             draft.mapping = form.mapping()
         summary = dry_run.look_through(draft, project)
     except UnknownFormat as error:
-        summary = dry_run.Summary(unusable=error.message)
+        summary = dry_run.Summary(unusable=error.message if form is None else in_words(error.message))
     uploads.save_draft(request.session, draft)
     return {
         "draft": draft,

@@ -227,7 +227,7 @@ def test_a_voter_who_compares_a_response_often_counts_once_with_the_mean():
 def test_impossible_bounds_say_which():
     few = Ballots(np.zeros(3, int), np.arange(3), np.ones(3), 3, np.array([0, 0, 1]), ("a", "b"))
     for k, bounds, words in (
-        (4, {}, "4 of 3"),
+        (4, {}, "4 cannot be chosen: expected a number from 1 to 3"),
         (2, {1: 2}, "b has 1 candidates, 2 were asked for"),
         (1, {0: 1, 1: 1}, "add up to 2, more than 1"),
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from annotations.judging.models import Judgment
@@ -104,3 +105,17 @@ def test_a_cursor_of_another_list_is_answered_in_words(project, alice_client):
     detail = registry.add_baseline(project=project)
     page = alice_client.get(reverse("lm:detail", args=["pairs", detail.pk]), {"cursor": "nonsense"})
     assert page.status_code == 400
+
+
+def test_without_an_endpoint_the_page_says_who_adds_one(project, make_item, judge, alice_client, admin):
+    site_admin = Client()
+    site_admin.force_login(admin)
+    button = reverse("lm:endpoint_new")
+    for judged in (False, True):
+        if judged:
+            judge("parrot", "lm", make_item(), "a")
+        for path in (reverse("lm:list", args=["pairs"]), reverse("lm:new", args=["pairs"])):
+            researcher = alice_client.get(path).content.decode()
+            assert "site admin adds" in researcher
+            assert button not in researcher
+            assert f'href="{button}"' in site_admin.get(path).content.decode()

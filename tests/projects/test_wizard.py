@@ -150,7 +150,7 @@ def test_a_table_needs_its_columns_mapped(alice_client):
     upload = SimpleUploadedFile("votes.csv", table.encode())
     check = step(alice_client.post(reverse("projects:new"), {"name": "Table", "file": upload}))
     page = alice_client.get(check).content.decode()
-    assert "no column is mapped to prompt or to response_1" in page
+    assert "No column is mapped to prompt or to response A." in page
     assert "Next: the task" not in page
     roles = ["id", "prompt", "response_1", "response_2", "rating_1", "rating_2"]
     mapping = {f"column_{place}": role for place, role in enumerate(roles)}
@@ -187,7 +187,7 @@ def test_rows_of_unknown_keys_are_mapped_and_the_mapping_serves_again(project, a
     page = reverse("items:import", args=["pairs"])
     check = step(alice_client.post(page, {"file": jsonl(FOREIGN, "votes.jsonl")}))
     seen = alice_client.get(check).content.decode()
-    assert "no column is mapped to prompt or to response_1" in seen
+    assert "No column is mapped to prompt or to response A." in seen
     assert 'name="save_as"' in seen
     columns = list(ROLES)
     posted = {f"column_{place}": ROLES[column] for place, column in enumerate(columns)}
@@ -220,7 +220,7 @@ def test_rows_of_unknown_keys_are_mapped_and_the_mapping_serves_again(project, a
     mine = step(bob_client.post(reverse("projects:new"), new))
     assert "Our votes" not in bob_client.get(mine).content.decode()
     stolen = bob_client.post(mine, {"use": "1", "saved": saved.pk}).content.decode()
-    assert "no column is mapped to prompt or to response_1" in stolen
+    assert "No column is mapped to prompt or to response A." in stolen
 
 
 def test_a_file_in_a_known_shape_may_be_mapped_all_the_same(project, alice_client):

@@ -163,3 +163,8 @@ def test_the_page_says_where_length_wins_what_fools_it_and_where_scores_saturate
     model.metrics["gain_over_length"] = est(-0.2, -0.3, -0.1)
     model.save()
     assert "Worse than choosing the longer response" in alice_client.get(url).content.decode()
+
+
+def test_a_comparison_without_two_models_says_so(project, register, alice_client):
+    url = reverse("rewards:compare", args=["pairs"])
+    assert "There are not two models yet" in alice_client.get(url).content.decode()

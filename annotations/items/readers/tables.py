@@ -48,7 +48,7 @@ GUESSES = {
     "id": "id #id external_id item_id item idx",
     "prompt": "prompt instruction question input query",
     "context": "context document source_text",
-    "group": "group topic",
+    "group": "group",
     "source": "source dataset",
     "response_1": "response response_a response_1 response1 output output_1 answer_a answer_1 a1 completion_a",
     "response_2": "response_b response_2 response2 output_2 answer_b answer_2 a2 completion_b",
