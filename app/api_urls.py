@@ -113,6 +113,7 @@ urlpatterns = [
     path(f"{SNAPSHOT}/diff", datasets.SnapshotDiff.as_view(), name="snapshot_diff"),
     path(f"{SNAPSHOT}/exports", datasets.Exports.as_view(), name="exports"),
     path(f"{SNAPSHOT}/exports/<int:pk>", datasets.ExportOne.as_view(), name="export"),
+    path(f"{SNAPSHOT}/exports/<int:pk>/pushes", datasets.HubPushes.as_view(), name="pushes"),
     path(
         f"{SNAPSHOT}/exports/<int:pk>/files/<path:name>",
         datasets.ExportFileOne.as_view(),

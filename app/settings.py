@@ -336,6 +336,14 @@ UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_MB", default=2048) * 1024 * 1024
 # Receivers on one's own network and by plain http: for trying out, never on a site that strangers may use.
 WEBHOOK_ALLOW_PRIVATE = _bool("WEBHOOK_ALLOW_PRIVATE", False)
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# The hub that exports are pushed to, and what opens it. Only the site's own settings name them, never a person.
+HF_TOKEN = env.str("HF_TOKEN", default="").strip()
+HF_ENDPOINT = env.str("HF_ENDPOINT", default="https://huggingface.co").rstrip("/")
+_hub = urlsplit(HF_ENDPOINT)
+if _hub.scheme not in {"http", "https"} or not _hub.hostname or _hub.username:
+    raise ImproperlyConfigured(
+        "HF_ENDPOINT: expected http://host[:port] or https://host, without a user name"
+    )
 
 # --- API ---------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -441,5 +449,6 @@ LOGGING = {
         "kombu": {"level": "ERROR"},
         "openai": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
+        "huggingface_hub._commit_api": {"level": "ERROR"},  # says that it does not use Xet, for every file
     },
 }

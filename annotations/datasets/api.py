@@ -26,11 +26,19 @@ from app.web.api import (
 )
 from app.web.problems import Problem
 
-from . import diff, downloads, export, snapshots
+from . import diff, downloads, export, hub, pushing, snapshots
 from .formats import BadOption
-from .models import Export, Snapshot
+from .models import Export, HubPush, Snapshot
 from .rows import BadQuery
-from .serializers import ExportResource, NewDiff, NewExport, NewSnapshot, SnapshotResource
+from .serializers import (
+    ExportResource,
+    HubPushResource,
+    NewDiff,
+    NewExport,
+    NewHubPush,
+    NewSnapshot,
+    SnapshotResource,
+)
 
 SNAPSHOT = in_path("public_id", "The snapshot's id, snap_….")
 EXPORT = in_path("id", "The export's id.", OpenApiTypes.INT)
@@ -167,6 +175,38 @@ class ExportFileOne(ApiView):
         if known is None:
             raise Http404("No such file.")
         return downloads.file_response(request, *known)
+
+
+class HubPushes(ApiView):
+    """The pushes of an export to a hub."""
+
+    @extend_schema(
+        tags=["datasets"], summary="List an export's pushes to a hub", parameters=[SLUG, SNAPSHOT, EXPORT, PageQuery],
+        operation_id="pushes_list", responses=page_of(HubPushResource),
+    )  # fmt: skip
+    def get(self, request, slug, public_id, pk):
+        query = parse_query(PageQuery, request)
+        rows = HubPush.objects.filter(export=_export(request, slug, public_id, pk))
+        return many(HubPushResource, rows, query, order_by=("-pk",))
+
+    @extend_schema(
+        tags=["datasets"], summary="Push an export to a hub", request=NewHubPush,
+        parameters=[SLUG, SNAPSHOT, EXPORT, LOCATION], operation_id="pushes_create", responses={202: ACCEPTED},
+    )  # fmt: skip
+    def post(self, request, slug, public_id, pk):
+        """With the token of the site, into a private repository unless `public` says otherwise. 409 where none is set."""
+        project = project_for(request, slug)
+        found = _export(request, slug, public_id, pk)
+        body = parse(NewHubPush, request.data)
+        try:
+            made = pushing.start_push(export=found, actor=request.user, role=project.role, **body)
+        except pushing.BadPush as error:
+            raise bad(error.field, str(error)) from None
+        except hub.NotSetUp as error:
+            raise Problem(409, "Pushing to a hub is not set up", str(error)) from None
+        except pushing.Busy as error:
+            raise Problem(409, "It cannot be pushed now", str(error)) from None
+        return accepted(Job.objects.get(pk=made.job_id))
 
 
 def _snapshot(request, slug: str, public_id: str) -> Snapshot:

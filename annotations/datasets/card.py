@@ -7,6 +7,7 @@ import json
 from annotations.items.pii import KINDS
 
 from .formats import CONTAINERS, FORMATS
+from .licences import LICENCES
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -15,6 +16,8 @@ def card(manifest: dict) -> str:
     """The dataset card of an export's manifest."""
     files = [entry for entry in manifest["files"] if entry["split"]]
     head = ["---"]
+    if licence := manifest["options"].get("licence"):
+        head += [f"license: {licence}"]
     if files:
         head += ["configs:"]
         for config in dict.fromkeys(entry["config"] for entry in files):
@@ -60,6 +63,7 @@ def card(manifest: dict) -> str:
         "## How it was made",
         "",
         f"- sha256 of the frozen rows: `{manifest['snapshot_sha256']}`",
+        *_licence(manifest),
         f"- Options: `{_json(manifest['options'])}`",
         *_personal(manifest),
         *_aggregation(manifest),
@@ -81,6 +85,11 @@ def _left_out(manifest: dict) -> list[str]:
         ]  # fmt: skip
         lines += [f"- {_plain(what)}: {n:,}" for what, n in manifest["left_out"].items()]
     return lines or ["Nothing."]
+
+
+def _licence(manifest: dict) -> list[str]:
+    known = LICENCES.get(manifest["options"].get("licence", ""))
+    return [f"- Licence: {known.label}"] if known else []
 
 
 def _personal(manifest: dict) -> list[str]:

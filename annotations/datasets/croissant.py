@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from .formats import FORMATS
+from .licences import LICENCES
 
 CONFORMS = "http://mlcommons.org/croissant/1.0"
 ENCODINGS = {
@@ -39,6 +40,7 @@ def describe(manifest: dict) -> dict:
     """
     known, frozen = FORMATS[manifest["format"]], manifest["frozen"]
     files = [entry for entry in manifest["files"] if entry["split"]]
+    licence = LICENCES.get(manifest["options"].get("licence", ""))
     readable = not manifest["container"].endswith(".gz")
     schemas = {table.name: table.schema(manifest["options"]) for table in known.tables}
     return {
@@ -50,6 +52,7 @@ def describe(manifest: dict) -> dict:
         f"{manifest['snapshot']} with {frozen['judgments']} judgments of {frozen['items']} items.",
         "datePublished": frozen["created_at"],
         "version": f"{frozen['number']}.0.0",
+        **({"license": licence.url} if licence else {}),
         "distribution": [
             {
                 "@type": "cr:FileObject",

@@ -8,6 +8,7 @@ from annotations.judging.models import Judgment
 from annotations.projects.models import Annotator
 
 from . import formats
+from .licences import LICENCES
 
 
 class SnapshotForm(forms.Form):
@@ -105,6 +106,11 @@ OPTIONS: dict[str, tuple[str, dict[str, str], str]] = {
         {"off": "Not looked for", "report": "Counted, and the items named"},
         "E-mail addresses, telephone and card numbers, network addresses. The rows stay as they are.",
     ),
+    "licence": (
+        "Licence",
+        {"none": "None stated", **{key: found.label for key, found in LICENCES.items()}},
+        "Stands in the dataset card. Only what you may give: the texts have licences of their own.",
+    ),
 }
 """Option → (label, {value: words}, help)."""
 
@@ -192,3 +198,27 @@ class ExportForm(forms.Form):
             field = "container" if "written as" in str(error) else word if word in self.fields else None
             self.add_error(field, str(error))
         return cleaned
+
+
+class PushForm(forms.Form):
+    repository = forms.CharField(
+        max_length=96,
+        help_text="owner/name. It is made if it is not there; one that holds anything else is left alone.",
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
+        ),
+    )
+    public = forms.TypedChoiceField(
+        label="Who may see it",
+        choices=[("", "Who may see this owner's private data"), ("1", "Everybody")],
+        coerce=bool,
+        empty_value=False,
+        required=False,
+        widget=forms.RadioSelect,
+        help_text="Making it public is kept to owners of the project, and cannot be taken back: others may have copied it.",
+    )
+    sure = forms.BooleanField(
+        label="I may give away what is listed above, under this licence",
+        required=False,
+        help_text="Needed where everybody may see it.",
+    )

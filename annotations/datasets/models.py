@@ -65,3 +65,19 @@ class Export(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+
+
+class HubPush(models.Model):
+    """An export sent to a dataset repository of a hub; its Job says how it went."""
+
+    export = models.ForeignKey(Export, on_delete=models.PROTECT, related_name="pushes")
+    repository = models.CharField(max_length=96, help_text="owner/name")
+    public = models.BooleanField(default=False)
+    url = models.CharField(max_length=300, blank=True)
+    commit = models.CharField(max_length=64, blank=True)
+    changed = models.BooleanField(null=True, help_text="False: the same bytes stood there already.")
+    job_id = models.UUIDField(null=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)

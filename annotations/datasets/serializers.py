@@ -116,3 +116,39 @@ class NewExport(Body):
         required=False, choices=list(CONTAINERS), help_text="Else the format's usual one."
     )
     options = ObjectField(required=False, help_text="The format's own, such as `aspect` or `judged_by`.")
+
+
+class HubPushResource(Resource):
+    """An export sent to a dataset repository of a hub; follow its `job`."""
+
+    id = serializers.CharField(source="pk")
+    export = serializers.CharField(source="export_id")
+    repository = serializers.CharField(help_text="owner/name")
+    public = serializers.BooleanField()
+    url = serializers.CharField(help_text="Empty until it stands there.")
+    commit = serializers.CharField(help_text="Empty until it stands there.")
+    changed = serializers.BooleanField(
+        allow_null=True, help_text="False: the same bytes stood there already."
+    )
+    job = serializers.UUIDField(source="job_id", allow_null=True)
+    created_at = serializers.DateTimeField()
+
+    class Meta:
+        ref_name = "HubPush"
+
+
+@extend_schema_serializer(
+    examples=[OpenApiExample("Example", {"repository": "our-lab/politeness"}, request_only=True)]
+)
+class NewHubPush(Body):
+    """Where to push the export to."""
+
+    repository = TextField(max_length=96, help_text="owner/name")
+    public = StrictBooleanField(
+        required=False,
+        default=False,
+        help_text="Owners of the project only, and an export that states a licence.",
+    )
+    sure = StrictBooleanField(
+        required=False, default=False, help_text="With `public`: true says that you know what becomes public."
+    )

@@ -1,4 +1,4 @@
-"""Jobs of datasets: freeze a snapshot, write an export; and the sweep of old exports."""
+"""Jobs of datasets: freeze a snapshot, write an export, push it to a hub; and the sweep of old exports."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from celery import shared_task
 
 from app.jobs.runner import JobContext, JobFailed, handler
 
-from . import diff, export, removal, snapshots
-from .models import Export, Snapshot
+from . import diff, export, hub, pushing, removal, snapshots
+from .models import Export, HubPush, Snapshot
 
 
 @shared_task(name="datasets.remove_old_exports")
@@ -57,3 +57,24 @@ def write_export(job: JobContext, *, export_id: int) -> dict:
     except (snapshots.SnapshotDamaged, snapshots.NotReady) as error:
         raise JobFailed(str(error))
     return {"snapshot": found.snapshot.public_id, "rows": found.rows, "files": len(found.manifest["files"])}
+
+
+@handler("datasets.push")
+def push(job: JobContext, *, push_id: int) -> dict:
+    """Push one export to a hub."""
+    row = HubPush.objects.select_related("export__snapshot__project").filter(pk=push_id).first()
+    if row is None:
+        raise JobFailed("This push is gone.")
+    try:
+        row = pushing.push(row, report=job.report)
+    except (hub.NotSetUp, hub.HubRefused, pushing.Busy) as error:
+        raise JobFailed(str(error)) from None
+    except FileNotFoundError:
+        raise JobFailed("The export's files are gone. Export again, then push that.") from None
+    return {
+        "repository": row.repository,
+        "url": row.url,
+        "commit": row.commit,
+        "changed": row.changed,
+        "public": row.public,
+    }

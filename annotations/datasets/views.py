@@ -259,7 +259,7 @@ def _words(value: object) -> str:
 
 
 def _live_jobs(project: Project) -> list[Job]:
-    kinds = ["datasets.snapshot", "datasets.export"]
+    kinds = ["datasets.snapshot", "datasets.export", "datasets.push"]
     live = Job.objects.filter(
         scope=project.slug, kind__in=kinds, state__in=[Job.State.QUEUED, Job.State.RUNNING]
     )

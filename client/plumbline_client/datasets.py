@@ -73,6 +73,15 @@ class Export:
         (folder / "manifest.json").write_bytes(manifest.content)
         return folder
 
+    def push(self, repository: str, *, public: bool = False) -> dict:
+        """Push the files to a dataset repository (`owner/name`) of the site's hub and wait; returns {url, commit, changed, …}.
+
+        Private unless `public`, which is kept to owners and needs an export with a `licence`. The same export again makes
+        no commit. Raises PlumblineError (409) where the site has no token, JobFailed where the hub refuses.
+        """
+        body = {"repository": repository, "public": public, "sure": public}
+        return self.site.wait(self.site.post(f"{self._path}/pushes", body))["result"]
+
     def data_files(self) -> dict[str, list[str]]:
         """Paths of the data by split: what `datasets.load_dataset(data_files=…)` takes."""
         found: dict[str, list[str]] = {}

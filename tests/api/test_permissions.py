@@ -204,6 +204,10 @@ MATRIX = {
         ("post", f"{P}/snapshots/SNAPSHOT/exports", {"format": "csv"}, (202, 202, 403, 403, 404, 401)),
     ],
     "export": [("get", f"{P}/snapshots/SNAPSHOT/exports/1", None, (404, 404, 403, 403, 404, 401))],
+    "pushes": [
+        ("get", f"{P}/snapshots/SNAPSHOT/exports/1/pushes", None, (404, 404, 403, 403, 404, 401)),
+        ("post", f"{P}/snapshots/SNAPSHOT/exports/1/pushes", {}, (404, 404, 403, 403, 404, 401)),
+    ],
     "export_file": [
         ("get", f"{P}/snapshots/SNAPSHOT/exports/1/files/README.md", None, (404, 404, 403, 403, 404, 401))
     ],

@@ -42,6 +42,8 @@ UNREACHED = {
     "DELETE /api/v1/projects/{slug}",
     "POST /api/v1/projects/{slug}/restore",
     "POST /api/v1/projects/{slug}/snapshots/{public_id}/diff",
+    "GET /api/v1/projects/{slug}/snapshots/{public_id}/exports/{id}/pushes",
+    "POST /api/v1/projects/{slug}/snapshots/{public_id}/exports/{id}/pushes",  # no token is set
     "GET /api/v1/projects/{slug}/items/{id}/gate",  # none is one
     "PUT /api/v1/projects/{slug}/items/{id}/gate",
     "DELETE /api/v1/projects/{slug}/items/{id}/gate",

@@ -15,6 +15,7 @@ from django.db import connection
 
 from app.accounts.tokens import make_token
 from tests.conftest import make_user
+from tests.datasets import scripted_hub
 
 ROOT = Path(settings.BASE_DIR)
 GUIDE = ROOT / "docs" / "client.md"
@@ -140,3 +141,19 @@ def test_an_address_and_a_token_are_needed(monkeypatch):
     monkeypatch.delenv("PLUMBLINE_URL", raising=False)
     with pytest.raises(ValueError, match="PLUMBLINE_URL"):
         Plumbline(token="t")
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # huggingface_hub's own call
+def test_an_export_is_pushed(worked, settings, project, make_item):
+    make_item(external_id="q1")
+    with scripted_hub.serving("hf_token") as hub:
+        settings.HF_TOKEN, settings.HF_ENDPOINT = "hf_token", hub.url
+        owner = Plumbline(
+            worked.url, make_token(user=project.created_by, name="push", days=1)[1], progress=False
+        )
+        made = owner.project("pairs").snapshot().export("native", container="parquet", licence="cc0-1.0")
+        first, second = made.push("lab/pairs"), made.push("lab/pairs", public=True)
+        assert first["url"] == f"{hub.url}/datasets/lab/pairs"
+        assert (first["changed"], second["changed"], hub.repos["lab/pairs"].private) == (True, False, False)
+        with pytest.raises(sending.JobFailed, match="is public on the hub"):
+            made.push("lab/pairs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..licences import LICENCES
 from .arena import ARENA
 from .base import ANNOTATORS, STYLES, BadOption, Conversion, Format, Table, note_left_out
 from .benchmarks import REWARDBENCH, REWARDBENCH2, RM_BENCH
@@ -56,7 +57,7 @@ CONTAINERS = {
     "csv.gz": "CSV, gzip",
 }
 DEFAULT_ASPECT = "overall"
-EVERYWHERE = {"pii": ("off", "report")}
+EVERYWHERE = {"pii": ("off", "report"), "licence": ("none", *LICENCES)}
 """Options of every format; what is off is not stored, so that the same export stays the same."""
 
 

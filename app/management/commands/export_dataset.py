@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
-from annotations.datasets import export, formats, snapshots
+from annotations.datasets import export, formats, hub, pushing, snapshots
 from annotations.datasets.models import Snapshot
 from annotations.projects.models import Project
 from app.management.base import PlumblineCommand
@@ -31,15 +32,36 @@ class Command(PlumblineCommand):
             help="e.g. style=standard, aspect=helpfulness, method=mean, annotators=name; may be repeated.",
         )
 
+        parser.add_argument(
+            "--push", metavar="OWNER/NAME", help="Send it to this dataset repository of the hub, too."
+        )
+        parser.add_argument(
+            "--public", action="store_true", help="With --push: for everybody; needs --option licence=…"
+        )
+
     def handle(
-        self, *args, source: str, format: str, container: str | None, out: Path, option: list, **rest
+        self,
+        *args,
+        source: str,
+        format: str,
+        container: str | None,
+        out: Path,
+        option: list,
+        push: str | None,
+        public: bool,
+        **rest,
     ) -> None:
         try:
+            if push:
+                hub.check_set_up()
+                pushing.check_repository(push)
             if bad := [pair for pair in option if "=" not in pair]:
                 raise formats.BadOption(f"--option {bad[0]!r}: expected KEY=VALUE")
             wanted = dict(pair.split("=", 1) for pair in option)
             container, wanted = formats.check_options(format, container, wanted)
-        except formats.BadOption as error:
+            if push and public:
+                pushing.check_public({"options": wanted})
+        except (formats.BadOption, hub.NotSetUp, pushing.BadPush) as error:
             self.fail(str(error))
         out = out.resolve()
         if out.exists() and not _replaceable(out):
@@ -65,8 +87,10 @@ class Command(PlumblineCommand):
         for reason, n in manifest["dropped"].items():
             self.say(f"{n:>9,} left out: {reason}")
         self.say(f"{manifest['rows']:>9,} rows from {snapshot.public_id}, sha256 {snapshot.sha256}")
+        pushed = self._push(out, snapshot, manifest, push, public) if push else None
         self.finish(
             {
+                **({"pushed": asdict(pushed)} if pushed else {}),
                 "snapshot": snapshot.public_id,
                 "sha256": snapshot.sha256,
                 "rows": manifest["rows"],
@@ -78,6 +102,25 @@ class Command(PlumblineCommand):
                 "manifest": str(out / export.MANIFEST),
             }
         )
+
+    def _push(
+        self, out: Path, snapshot: Snapshot, manifest: dict, repository: str, public: bool
+    ) -> hub.Pushed:
+        try:
+            pushing.record(
+                actor=None,
+                snapshot=snapshot,
+                repository=repository,
+                public=public,
+                format=manifest["format"],
+            )
+            pushed = hub.push_folder(folder=out, repository=repository, public=public, report=self.progress)
+        except hub.HubRefused as error:
+            self.fail(f"The files are in {out}. {error}")
+        self.say(
+            f"Pushed to {pushed.url}, commit {pushed.commit}{'' if pushed.changed else ' (nothing was new)'}."
+        )
+        return pushed
 
     def _snapshot(self, source: str) -> Snapshot:
         known = snapshots.find(source)
