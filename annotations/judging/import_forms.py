@@ -47,7 +47,7 @@ class FileForm(forms.Form):
         self.must = required
         self.fields["file"].required = required
         self.fields["file"].help_text = (
-            "JSONL, JSON, CSV, TSV, XML or Parquet; text files also gzipped; up to "
+            "JSONL, JSON, CSV, TSV, XML or Parquet, text files also gzipped, or the zip of a Potato study; up to "
             f"{filesizeformat(settings.UPLOAD_MAX_BYTES)}. The format is recognised."
         )
         self.fields["file"].widget.attrs["data-max-bytes"] = settings.UPLOAD_MAX_BYTES

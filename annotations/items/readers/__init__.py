@@ -17,6 +17,8 @@ from . import (
     native,
     pandalm,
     parquet,
+    potato,
+    potato_files,
     summeval,
     tables,
     tools,
@@ -30,6 +32,7 @@ from .labels import Merged, merge_calls
 from .native import to_native
 from .records import (
     MAX_TEXT,
+    SPANS,
     CallRecord,
     ComparisonRecord,
     JudgmentRecord,
@@ -44,6 +47,7 @@ from .tables import guess_mapping
 __all__ = [
     "FORMATS",
     "MAX_TEXT",
+    "SPANS",
     "TABLES",
     "CallRecord",
     "ComparisonRecord",
@@ -184,6 +188,12 @@ FORMATS: dict[str, Format] = {
         ("*.json", "*.jsonl"),
         tools.read_argilla,
     ),
+    "potato": Format(
+        "Potato study",
+        "A zip or folder with the data file, annotation_output and, best, the configuration.",
+        potato.PATTERNS,
+        potato.read,
+    ),
     "csv": Format("CSV table", "Any comma-separated table; you map its columns.", ("*.csv",), tables.read),
     "tsv": Format("TSV table", "Any tab-separated table; you map its columns.", ("*.tsv",), tables.read),
     "table": Format(
@@ -228,6 +238,7 @@ FORMATS: dict[str, Format] = {
 JSON_SIGNS: tuple[tuple[str, Callable[[dict], bool]], ...] = (
     ("label_studio", tools.is_label_studio),
     ("argilla", tools.is_argilla),
+    ("potato", potato_files.is_row),
     ("lmarena", arena.is_row),
     ("native", lambda row: "responses" in row or row.keys() >= {"response_a", "response_b"}),
     ("multipref", multipref.is_row),
@@ -253,7 +264,7 @@ SNIFFED_ROWS = 20
 TABLES = ("csv", "tsv", "table")
 """Formats whose columns a person maps."""
 OTHER_FILES = (
-    (b"PK\x03\x04", "this is a zip or Excel file; save the table as CSV"),
+    (b"PK\x03\x04", "this is a zip or Excel file, and no zip of a Potato study; save the table as CSV"),
     (b"\xff\xfe", "this file is UTF-16; save it as UTF-8"),
     (b"\xfe\xff", "this file is UTF-16; save it as UTF-8"),
 )
@@ -265,6 +276,8 @@ def sniff(path) -> str:
     if start.startswith(parquet.SIGNS):
         return sniff_json(path)
     start = start.removeprefix(BOM)
+    if start.startswith(OTHER_FILES[0][0]) and potato_files.is_zip_of_study(path):
+        return "potato"
     for magic, message in OTHER_FILES:
         if start.startswith(magic):
             raise UnknownFormat(path, message)
@@ -348,10 +361,13 @@ def read_many(
 
     A folder stands for the data files in it. Every file is looked at before the first is read, so UnknownFormat comes at once.
     """
-    paths = [
-        file for path in map(Path, paths) for file in (parquet.data_files(path) if path.is_dir() else [path])
-    ]
     plain, testsets, results = [], [], []
+    given, paths = [Path(path) for path in paths], []
+    for path in given:
+        if path.is_dir() and format in (None, "potato") and potato_files.is_study(path):
+            plain.append((path, potato.read(path, mapping)))
+        else:
+            paths += parquet.data_files(path) if path.is_dir() else [path]
     for path in paths:
         try:
             name = format or sniff(path)

@@ -12,6 +12,8 @@ MAX_LINE = 64 * 1024 * 1024  # bytes of one line, one list element or one table 
 
 KINDS = ("human", "lm", "reward_model")
 OUTCOMES = ("answered", "cannot_judge", "skipped", "flagged")
+SPANS = "spans"
+"""The answer under which spans stand that another tool marked in texts of its own."""
 TIES = ("equal", "equal_good", "equal_bad")
 
 
