@@ -265,6 +265,7 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = _site.scheme
 ACCOUNT_LOGOUT_ON_GET = False
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_TOLERANCE = 1  # a code typed in the last second of its half minute still counts (RFC 6238, 5.2)
 ALLOW_SIGNUP = _bool("ALLOW_SIGNUP", False)
 # Sign-in through an organisation's OpenID Connect server. Accounts are never joined by e-mail alone: who has one
 # connects it from "Connected accounts" after signing in.

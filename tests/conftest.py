@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import random
+import secrets
+
 import pytest
 from django.contrib.auth.hashers import make_password
+from hypothesis import HealthCheck, settings
 
 PASSWORD = "correct horse battery"
 ON_A_DATABASE = {"db", "transactional_db", "django_db_setup", "live_server", "site"}
+# The same examples in every run, and no word about how long a busy machine took for one. HYPOTHESIS_PROFILE=default
+# looks for new ones.
+settings.register_profile(
+    "same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -41,6 +52,12 @@ def _fast_and_apart(settings, tmp_path):
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(tmp_path)}
     }
+
+
+@pytest.fixture(autouse=True)
+def _known_seeds(request, monkeypatch):
+    """A seed that nobody gave (of a project, a plan, a simulation) is the same in every run of the test."""
+    monkeypatch.setattr(secrets, "randbits", random.Random(request.node.nodeid).getrandbits)
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ import pytest
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 CHROMIUM = os.environ.get("CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium")
+PATIENCE_MS = 60_000  # a busy machine is no failure; what comes sooner is not waited for
 WATCH = """
 window.__violations = [];
 document.addEventListener("securitypolicyviolation", (event) =>
@@ -24,8 +25,9 @@ def chromium():
     """One chromium for the whole run."""
     if not Path(CHROMIUM).exists():
         pytest.skip("chromium is not installed")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -82,8 +84,7 @@ def open_page(chromium, live_server, watch, transactional_db):
             reduced_motion="reduce",
             **options,
         )
-        context.set_default_timeout(10_000)
-        context.set_default_navigation_timeout(30_000)  # the first page of a run imports everything
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         watch.add(context)
         if user is not None:

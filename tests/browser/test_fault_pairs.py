@@ -13,6 +13,7 @@ from contextlib import suppress
 import pytest
 from playwright.sync_api import Error, Page, Route
 
+from tests.browser.conftest import PATIENCE_MS
 from tests.faults import harness
 from tests.faults.conftest import services
 
@@ -98,7 +99,7 @@ class Loop:
     def __init__(self, site: harness.Site, browser, person: str, session: str, step: str, fault: str):
         self.site, self.person, self.session, self.step, self.fault = site, person, session, step, fault
         self.context = browser.new_context(base_url=f"http://127.0.0.1:{site.port}", reduced_motion="reduce")
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(PATIENCE_MS)
         self.context.add_cookies(
             [{"name": "sessionid", "value": session, "url": f"http://127.0.0.1:{site.port}"}]
         )
@@ -180,7 +181,7 @@ class Loop:
         page = self.page
         page.route("**/submit/", self.hold)
         self.submit(page)
-        for _ in range(400):
+        for _ in range(PATIENCE_MS // 25):
             if self.held is not None:
                 break
             page.wait_for_timeout(25)

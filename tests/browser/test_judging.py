@@ -194,9 +194,10 @@ def test_what_could_not_be_sent_is_sent_when_the_page_is_opened_again(bob, make_
 def test_a_draft_is_saved_by_itself_and_stands_there_after_a_reload(bob, make_item, open_page):
     make_item()
     page = open_page(bob, JUDGE)
-    page.keyboard.press("6")
-    page.keyboard.press("j")
-    page.keyboard.type("Half a thought")
+    with page.expect_response(lambda answer: "Half+a+thought" in (answer.request.post_data or "")):
+        page.keyboard.press("6")
+        page.keyboard.press("j")
+        page.keyboard.type("Half a thought")
     page.wait_for_function(
         "() => document.getElementById('draft-state').textContent.startsWith('Draft saved')"
     )

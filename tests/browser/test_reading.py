@@ -164,20 +164,20 @@ def test_a_text_of_twenty_thousand_tokens_is_whole_and_scrolls(bob, project, mak
     assert sorted(
         page.evaluate("[...document.querySelectorAll('.pane .prose')].map(p => p.textContent.length)")
     ) == sorted(len(plain_text(render_markdown(text))) for text in (long, long + "\n\nThe end."))
-    slowest = page.evaluate(
+    usual, reached = page.evaluate(
         """async () => {
-          const pane = document.querySelector('.pane'); let worst = 0;
+          const pane = document.querySelector('.pane'); const took = [];
           for (let i = 0; i < 30; i += 1) {
             const before = performance.now();
             pane.scrollTop += 900;
             await new Promise(done => requestAnimationFrame(done));
-            worst = Math.max(worst, performance.now() - before);
+            took.push(performance.now() - before);
           }
-          return [worst, pane.scrollTop];
+          return [took.sort((a, b) => a - b)[15], pane.scrollTop];
         }"""
     )
-    assert slowest[1] > 20_000
-    assert slowest[0] < 1_000  # on a shared machine; a layout of the whole text at every step takes longer
+    assert reached > 20_000
+    assert usual < 1_000  # of thirty steps; a layout of the whole text at every one takes longer
 
 
 def test_axe_finds_nothing_serious_with_every_kind(bob, project, make_item, open_page):

@@ -145,9 +145,11 @@ class Watch(threading.Thread):
         self.done = threading.Event()
 
     def run(self) -> None:
-        while not self.done.wait(self.every):
+        while True:
             self.over += self.site.rows(
                 "SELECT i.id, i.wanted, count(a.id) FROM items_item i JOIN judging_assignment a ON a.item_id = i.id"
                 " WHERE a.state IN ('leased', 'submitted') GROUP BY i.id, i.wanted HAVING count(a.id) > i.wanted"
             )
             self.looks += 1
+            if self.done.wait(self.every):
+                return

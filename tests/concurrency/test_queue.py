@@ -124,9 +124,11 @@ class Watch(threading.Thread):
     def run(self):
         beyond = Item.objects.filter(project=self.project, wanted__lt=F("n_human") + F("n_leased"))
         try:
-            while not self.done.wait(0.02):
+            while True:
                 self.over += list(beyond.values_list("pk", "wanted", "n_human", "n_leased"))
                 self.looks += 1
+                if self.done.wait(0.02):
+                    return
         finally:
             connections.close_all()
 

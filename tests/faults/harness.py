@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from http.client import HTTPConnection, HTTPException
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -56,10 +57,24 @@ def write_items(path: Path, n: int) -> None:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
+_ports = count()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody else takes before it is used, nor while a server that had it is being started again.
+
+    Below those that the system gives to outgoing connections, each of this process once, and other ones in each
+    worker of pytest-xdist.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+    while True:
+        port = 12_000 + 2_000 * worker + (os.getpid() * 37 + next(_ports)) % 2_000
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def group_of(pid: int) -> list[int]:
@@ -137,8 +152,9 @@ def keep_blank(folder: Path, kept: Path) -> None:
         made.backup(copy)
     shutil.copytree(folder / "static", part / "static")
     for old in kept.parent.iterdir():
-        if time.time() - old.stat().st_mtime > 86_400:
-            shutil.rmtree(old, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process has just renamed its own
+            if time.time() - old.stat().st_mtime > 86_400:
+                shutil.rmtree(old, ignore_errors=True)
     try:
         part.rename(kept)
     except OSError:  # another process was first

@@ -54,17 +54,21 @@ def killed_run(site, n: int, kills: int, model: str = "429-some") -> None:
         )
         [(job,)] = site.rows("SELECT id FROM jobs_job WHERE kind = 'lm.annotate'")
         for kill in range(kills):
-            site.start_worker()
             goal = 2 * n * (kill + 1) // (kills + 1)
-            # Each attempt counts what is left to it, so the goal is in replies that are stored.
+            # Each attempt counts what is left to it, so the goal is in replies that are stored; none is given beyond
+            # it but for those that are under way, or a fast run would end before it is killed.
+            scripted.goes_on = lambda goal=goal: n_stored(site) < goal
+            site.start_worker()
             wait_until(site, job, lambda _, goal=goal: n_stored(site) >= goal, seconds=900)
             site.worker.kill()
+            scripted.goes_on = lambda: True
             assert 0 < n_stored(site) < 2 * n
         last = look(site, job)
         assert (last.state, last.attempt) == ("running", kills)
         site.start_worker()
         done = wait_until(site, job, lambda seen: seen.state == "succeeded", seconds=900)
-        time.sleep(0.2)  # requests of a killed worker may still be answered
+        while scripted.under_way:  # requests of a killed worker may still be answered
+            time.sleep(0.05)
         requests = scripted.billed()
     assert (done.attempt, done.result["left"], done.result["failed"]) == (kills + 1, 0, 0)
     judged = site.rows(

@@ -173,7 +173,7 @@ def test_judgments_older_than_the_log_are_sealed_as_they_are(logged):
 def test_sealing_waits_for_writers_that_took_an_id_before(monkeypatch):
     """A writer holds a lower id open while a higher one is stored: nothing is sealed beyond the lower one."""
     # The wait is for every transaction of the server, those of another worker's long test among them.
-    monkeypatch.setattr(log, "SETTLE_SECONDS", 120.0)
+    monkeypatch.setattr(log, "SETTLE_SECONDS", 600.0)
     project, annotators, items = world()
     opened, go_on, seen = threading.Event(), threading.Event(), []
 
@@ -182,7 +182,7 @@ def test_sealing_waits_for_writers_that_took_an_id_before(monkeypatch):
             with transaction.atomic():
                 write(project, [entry(project, annotators[0], items[0], answer(), uuid.UUID(int=1))])
                 opened.set()
-                go_on.wait(10)
+                go_on.wait(60)
         finally:
             connection.close()
 
@@ -194,7 +194,7 @@ def test_sealing_waits_for_writers_that_took_an_id_before(monkeypatch):
 
     writer, sweep = threading.Thread(target=slow), threading.Thread(target=sealer)
     writer.start()
-    assert opened.wait(10)
+    assert opened.wait(60)
     if connection.vendor == "postgresql":  # on SQLite nobody can write meanwhile
         write_now = entry(project, annotators[1], items[1], answer(), uuid.UUID(int=2))
         with transaction.atomic():

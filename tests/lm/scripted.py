@@ -51,7 +51,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,6 +97,7 @@ class Scripted:
         self.aliases: dict[str, str] = {}  # a model that behaves like another one from now on
         self.under_way = 0
         self.most_under_way = 0
+        self.goes_on: Callable[[], bool] = lambda: True  # replies are held back while it says no
         owner = self
 
         class Handler(_Handler):
@@ -259,6 +260,8 @@ class _Handler(BaseHTTPRequestHandler):
             payload = {"choices": "none", "usage": 3}
         if kind == "huge":
             choice["message"] = {"role": "assistant", "content": "x" * 10_000_000}
+        while not self.scripted.goes_on():
+            time.sleep(0.02)
         request.tokens_in, request.tokens_out = tokens_in, tokens_out
         self._send(200, payload)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 
 import pytest
@@ -27,11 +26,12 @@ class Watch(threading.Thread):
         self.account, self.done, self.most, self.looked = account, threading.Event(), 0, 0
 
     def run(self):
-        while not self.done.is_set():
+        while True:
             row = Account.objects.get(pk=self.account.pk)
             self.most = max(self.most, row.spent_micros + row.held_micros)
             self.looked += 1
-            time.sleep(0.01)
+            if self.done.wait(0.01):
+                break
         connections.close_all()
 
 
@@ -63,11 +63,15 @@ def test_eight_workers_share_one_annotators_work_and_pay_each_call_once(
     assert len(scripted.billed()) == 60
     account.refresh_from_db()
     assert (account.held_micros, account.spent_micros) == (0, scripted.billed_micros(2, 8))
-    assert watch.looked > 5
+    assert watch.looked > 0
     assert scripted.most_under_way <= Endpoint.objects.get().concurrency
 
 
-def test_eight_workers_never_pass_the_cap_by_a_millionth(items, lm_annotator, asker, scripted, funded):
+def test_eight_workers_never_pass_the_cap_by_a_millionth(
+    items, make_item, lm_annotator, asker, scripted, funded
+):
+    for n in range(60):  # the cap is less than what one of them alone would spend
+        make_item(f"Further {n}", ("good", "bad, because"))
     details = [lm_annotator("obedient", instructions=f"Judge, {n}.") for n in range(WORKERS)]
     account = funded("0.09")
     watch = Watch(account)

@@ -19,6 +19,7 @@ from routing.rewards import backends, linear, penalised, prepare, train  # noqa:
 from routing.rewards.transformer import checkpoint, launch, material, model, network, training  # noqa: E402
 from routing.rewards.transformer.batching import steps_of_epoch, within_budget  # noqa: E402
 from routing.rewards.transformer.options import Options  # noqa: E402
+from tests.rewards import halting  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -292,13 +293,25 @@ def test_options_are_checked_by_name(option, words):
         Options.read({"base": "x", "max_length": 64, "token_budget": 1024, **option})
 
 
+@pytest.fixture
+def halts_at(monkeypatch):
+    """`halts_at(8)` has the trainer's process halt once after this step, until it is stopped or killed."""
+
+    def halt(step: int) -> None:
+        monkeypatch.setenv("HALT_AT", str(step))
+        monkeypatch.setattr(launch, "WORKER", halting.MODULE)
+
+    return halt
+
+
 @pytest.mark.slow
 @pytest.mark.faults
-def test_the_process_trains_evaluates_and_leaves_a_whole_model(base, tmp_path):
+def test_the_process_trains_evaluates_and_leaves_a_whole_model(base, tmp_path, halts_at):
     """A real trainer process, killed once with kill -9: it goes on from its checkpoint and nothing is lost."""
     stuff, spec = given(base, data=rows(60), epochs=4)
     stuff = replace(stuff, holdout=prepare.prepare(rows(20), spec, crossfit=True).fit)
     killed, notes = [], []
+    halts_at(8)
 
     def tell(event):
         if "note" in event:
@@ -333,17 +346,15 @@ def trainer_pid(folder):
             words = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"routing.rewards.transformer.worker" in words and str(folder / "work").encode() in words:
+        if halting.MODULE.encode() in words and str(folder / "work").encode() in words:
             return int(entry.name)
     raise AssertionError("no trainer")
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does_and_go_on_from_each_others_checkpoints(
-    base, tmp_path, monkeypatch
-):
+def test_two_processes_learn_what_one_does_and_go_on_from_each_others_checkpoints(base, tmp_path, halts_at):
     """Through `accelerate launch`: gradients summed, stopped after a few steps, and resumed with sharded weights."""
-    monkeypatch.setattr(launch, "BEAT_SECONDS", 0.01)  # ask often: all of it may take less than a second
+    halts_at(9)
     how = {"data": rows(60, rated=True), "token_budget": 160, "center": 0.0, "lr": 1e-3, "ratings_lr": 1e-3}
     alone = []
     whole = trainer_of(base, tmp_path / "whole", events=alone, **how)
@@ -406,11 +417,18 @@ def test_a_trainer_whose_starter_is_killed_ends_by_itself(base, tmp_path):
     wait_for(lambda: '"loss"' in (work / "out").read_text())
     starter.kill()
     starter.wait()
-    wait_for(lambda: not Path(f"/proc/{pid}").exists() or "Z (" in Path(f"/proc/{pid}/stat").read_text())
+    wait_for(lambda: not living(pid))
     assert json.loads((work / "out").read_text().splitlines()[0]) == {"note": "Loading"}
 
 
-def wait_for(what, seconds=90):
+def living(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(what, seconds=300):
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "it did not happen"
