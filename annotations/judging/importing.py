@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
@@ -16,7 +18,7 @@ from annotations.items import batches, pii
 from annotations.items.bulk_insert import allocate, json_text
 from annotations.items.content import order_key
 from annotations.items.models import Item
-from annotations.items.readers import JudgmentRecord, Problem, Record
+from annotations.items.readers import SPANS, JudgmentRecord, Problem, Record
 from annotations.projects import schemas
 from annotations.projects.models import Annotator, Project, TaskSchema
 
@@ -86,6 +88,60 @@ def personal_data(record: Record) -> list[tuple[str, str]]:
     return [(where, kind) for where, text in texts for kind in sorted(pii.kinds_in(text))]
 
 
+class Found(NamedTuple):
+    """One row of a file, ready to be written."""
+
+    file: str
+    line: int
+    what: Row | Problem
+    personal: Sequence[tuple[str, str]] = ()
+    """(field, kind) of what looks like personal data."""
+
+    @property
+    def size(self) -> int:
+        return 0 if isinstance(self.what, Problem) else self.what.size
+
+
+class ReadAhead:
+    """The rows in their order, about a batch at a time; the next ones are read in a thread once `begin` is called.
+
+    Begun before a commit, a file is parsed while the database checks foreign keys and writes to its disk; begun
+    earlier, it would only take the interpreter from the batch that is being made. What the source raises is
+    raised by the iteration, in the place of the rows that were being read.
+    """
+
+    def __init__(self, found: Iterator[Found], most: int, characters: int):
+        self._found, self._most, self._characters = found, most, characters
+        self._reader = ThreadPoolExecutor(1, "read-ahead")
+        self._coming: Future[list[Found]] | None = None
+        self._ended = False
+
+    def begin(self) -> None:
+        if self._coming is None and not self._ended:
+            self._coming = self._reader.submit(self._take)
+
+    def __iter__(self) -> Iterator[Found]:
+        with self._reader:
+            try:
+                while some := self._next():
+                    yield from some
+            finally:
+                self._ended = True
+
+    def _next(self) -> list[Found]:
+        coming, self._coming = self._coming, None
+        return self._take() if coming is None else coming.result()
+
+    def _take(self) -> list[Found]:
+        some, size = [], 0
+        for one in self._found:
+            some.append(one)
+            size += one.size
+            if len(some) >= self._most or size >= self._characters:
+                break
+        return some
+
+
 class _Importer:
     """One import. What a batch learns (annotators, schema versions) is kept only once it is committed."""
 
@@ -101,6 +157,7 @@ class _Importer:
         self.bad_rows: set[tuple[str, int]] = set()
         self.report_file = None
         self.listed = 0
+        self.with_spans = 0
 
     def run(self, records: Iterable, progress: Callable[[int], None] | None) -> ImportReport:
         path = self.options.report_path
@@ -114,12 +171,23 @@ class _Importer:
         self._note_unasked()
         return self.report
 
-    def _read(self, records: Iterable, progress: Callable[[int], None] | None) -> None:
-        rows: list[Row] = []
-        size = seen = 0
+    def _prepared(self, records: Iterable) -> Iterator[Found]:
+        """What can be done of each record without the database."""
         for found in records:
             file, found = found if type(found) is tuple else (self.label, found)
             file = file.name if isinstance(file, Path) else str(file)
+            if isinstance(found, Problem):
+                yield Found(file, found.line, found)
+            else:
+                personal = personal_data(found) if self.options.pii else []
+                yield Found(file, found.line, Row.prepare(file, found), personal)
+
+    def _read(self, records: Iterable, progress: Callable[[int], None] | None) -> None:
+        rows: list[Row] = []
+        size = seen = 0
+        self.ahead = ReadAhead(self._prepared(records), BATCH_ITEMS, BATCH_CHARACTERS)
+        for found in self.ahead:
+            file, row = found.file, found.what
             if self.report.errors_total >= MOST_ERRORS:
                 self.report.notes.append(
                     f"Reading stopped at {file}:{found.line} after {MOST_ERRORS:,} mistakes; nothing after it was read."
@@ -133,12 +201,10 @@ class _Importer:
                     self._write(rows)
                     rows, size = [], 0
                 self.bad_rows &= {(file, found.line)}
-            if isinstance(found, Problem):
-                self._error(file, found.line, found.field, found.message)
+            if isinstance(row, Problem):
+                self._error(file, found.line, row.field, row.message)
                 continue
-            if self.options.pii:
-                self._look_for_personal_data(file, found)
-            row = Row.prepare(file, found)
+            self._report_personal_data(found)
             if row.problem is not None:
                 self._error(file, found.line, *row.problem)
                 continue
@@ -174,19 +240,24 @@ class _Importer:
         elif self.listed == ERRORS_LISTED + 1:
             self.report.notes.append(f"The list of what is wrong ends after {ERRORS_LISTED:,} lines.")
 
-    def _look_for_personal_data(self, file: str, record: Record) -> None:
-        found = personal_data(record)
-        for kind in sorted({kind for _, kind in found}):
+    def _report_personal_data(self, found: Found) -> None:
+        for kind in sorted({kind for _, kind in found.personal}):
             self.report.pii[kind] = self.report.pii.get(kind, 0) + 1
-        for where, kind in found:
+        for where, kind in found.personal:
             self._list(
-                {"file": file, "line": record.line, "field": where, "message": f"{HOLDS} {pii.KINDS[kind]}"}
+                {
+                    "file": found.file,
+                    "line": found.line,
+                    "field": where,
+                    "message": f"{HOLDS} {pii.KINDS[kind]}",
+                }
             )
 
     def _write(self, rows: list[Row]) -> None:
         """Write one batch in one transaction, again if somebody else's work collided with it."""
         for row in rows:
             self._shape(row.record.source).add(len(row.record.responses), row.record.judgments)
+            self.with_spans += sum(SPANS in judgment.answers for judgment in row.record.judgments)
         for attempt in range(1, TRIES + 1):
             try:
                 outcome = self._attempt(rows)
@@ -239,6 +310,7 @@ class _Importer:
             extra_votes.ask_further_of(checked.items, project=self.project)
             if self.options.dry_run:
                 transaction.set_rollback(True)
+            self.ahead.begin()
         return batch
 
     def _wanted(self, target: Target) -> int:
@@ -403,6 +475,11 @@ class _Importer:
         names = {name for shape in self.shapes.values() for name in (*shape.aspects, *shape.scales)}
         for name in sorted(names - self.asked)[:NOTES_KEPT] if self.asked else ():
             self.report.notes.append(f"{name}: this project does not ask about it; stored as it came")
+        if self.with_spans:
+            who = "1 judgment has" if self.with_spans == 1 else f"{self.with_spans:,} judgments have"
+            self.report.notes.append(
+                f"{who} spans that were marked elsewhere; they are kept in the answers under {SPANS!r}, not shown as marked parts"
+            )
 
 
 def _hex(uuid: str) -> str:

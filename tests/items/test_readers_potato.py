@@ -212,6 +212,7 @@ def test_a_zip_is_imported_and_spans_are_kept(study, tmp_path, project):
     for judgments in (17, 0):
         report = import_records(project=project, records=readers.read(packed), origin_label="study.zip")
         assert (report.judgments, report.errors) == (judgments, [])
+    assert any(note.startswith("1 judgment has spans") for note in report.notes)
     assert Judgment.objects.filter(answers__has_key="spans").count() == 1
     assert Judgment.objects.filter(annotator__kind="human").count() == 17
     assert Comparison.objects.filter(aspect="overall").count() == 17
