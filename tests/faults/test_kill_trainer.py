@@ -91,7 +91,7 @@ def test_killed_trainers_and_workers_lose_nothing(site):
         most = max(most, len(trainers(site)))
         return seen.state == "succeeded"
 
-    seen = wait_until(site, job, done, seconds=300)
+    seen = wait_until(site, job, done, seconds=900)
     assert (seen.attempt, seen.fence, seen.error) == (2, 2, "")
     assert most == 1
     assert "Going on from the checkpoint at step" in steps()[1]
