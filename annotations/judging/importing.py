@@ -5,11 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
@@ -28,6 +26,7 @@ from .imported_items import Batch, Row, Target
 from .imported_judgments import answer_of, judgment_uuid, own_uuid
 from .imported_schema import Shape
 from .jobs import MAX_BATCH, MAX_WANTED, ImportOptions, ImportReport, start_import_job
+from .reading_ahead import Found, ReadAhead
 
 __all__ = ["MAX_BATCH", "MAX_WANTED", "ImportOptions", "ImportReport", "import_records", "start_import_job"]
 
@@ -86,60 +85,6 @@ def personal_data(record: Record) -> list[tuple[str, str]]:
     texts = list(pii.texts_of(record.prompt, record.context, [one.text for one in record.responses]))
     texts += [(f"judgments[{n}].reason", judgment.reason) for n, judgment in enumerate(record.judgments)]
     return [(where, kind) for where, text in texts for kind in sorted(pii.kinds_in(text))]
-
-
-class Found(NamedTuple):
-    """One row of a file, ready to be written."""
-
-    file: str
-    line: int
-    what: Row | Problem
-    personal: Sequence[tuple[str, str]] = ()
-    """(field, kind) of what looks like personal data."""
-
-    @property
-    def size(self) -> int:
-        return 0 if isinstance(self.what, Problem) else self.what.size
-
-
-class ReadAhead:
-    """The rows in their order, about a batch at a time; the next ones are read in a thread once `begin` is called.
-
-    Begun before a commit, a file is parsed while the database checks foreign keys and writes to its disk; begun
-    earlier, it would only take the interpreter from the batch that is being made. What the source raises is
-    raised by the iteration, in the place of the rows that were being read.
-    """
-
-    def __init__(self, found: Iterator[Found], most: int, characters: int):
-        self._found, self._most, self._characters = found, most, characters
-        self._reader = ThreadPoolExecutor(1, "read-ahead")
-        self._coming: Future[list[Found]] | None = None
-        self._ended = False
-
-    def begin(self) -> None:
-        if self._coming is None and not self._ended:
-            self._coming = self._reader.submit(self._take)
-
-    def __iter__(self) -> Iterator[Found]:
-        with self._reader:
-            try:
-                while some := self._next():
-                    yield from some
-            finally:
-                self._ended = True
-
-    def _next(self) -> list[Found]:
-        coming, self._coming = self._coming, None
-        return self._take() if coming is None else coming.result()
-
-    def _take(self) -> list[Found]:
-        some, size = [], 0
-        for one in self._found:
-            some.append(one)
-            size += one.size
-            if len(some) >= self._most or size >= self._characters:
-                break
-        return some
 
 
 class _Importer:

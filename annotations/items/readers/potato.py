@@ -261,8 +261,8 @@ class Plan:
 
     def _choose(self, schema: str, value: str, said: Said, compared: dict) -> None:
         """A choice of one: a verdict where it names a side and no pairwise scheme asks for one."""
-        side = None if self.aspects or "overall" in compared else said.task.verdict(value.replace(" ", "_"))
-        side = side or (None if self.aspects or "overall" in compared else said.task.verdict(value))
+        asked = self.aspects or "overall" in compared
+        side = None if asked else said.task.verdict(value.replace(" ", "_")) or said.task.verdict(value)
         if side is None:
             said.keep(schema, value)
         else:
