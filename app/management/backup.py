@@ -29,6 +29,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 FORMAT = "plumbline-backup-1"
@@ -64,6 +65,8 @@ def backup(target: Path, progress: Progress | None = None) -> Done:
     """
     if target.exists():
         raise BackupError(f"{target} exists; give another name.")
+    if not MigrationRecorder(connection).has_table():
+        raise BackupError("The database was never migrated: there is nothing to back up.")
     report = progress or (lambda words, n: None)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
