@@ -98,6 +98,8 @@ MIDDLEWARE = [
     "app.web.conditional.ApiConditionalMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "app.accounts.middleware.SignInAgainMiddleware",
+    "app.web.middleware.NotAllowedMiddleware",
 ]
 
 ROOT_URLCONF = "app.urls"
