@@ -88,7 +88,10 @@ def _build(plan: RoutingPlan, report: Report) -> None:
     _write(plan, known, scores, decided, accepted, [*queues, offer.queue if offer else ""], report)
     summary = _summary(plan, known, scores, decided, needed, each)
     summary |= {
-        "final": {"id": final.annotator_id, "name": final.annotator.name} if final else None,
+        "final": final and {
+            "id": final.annotator_id, "name": final.annotator.name,
+            "judged": int((known.pool.signals.verdict != NONE).sum()),
+        },
         "fallback": why,
         "at_random": bool(np.ptp(scores.score) == 0),
         "zone": _zone_words(zone, mistrust, int(accepted.sum()), known),

@@ -107,8 +107,8 @@ def seen_propensity(
     """Which labels may be used while people are still judging, and with what probability they were seen.
 
     stratum int[n] (0 not chosen, 1 chosen by score), audit bool[n], seen bool[n]. A stratum judged whole counts whole;
-    else only its audits do, which are a random sample and are judged at random places of the queue: their probability is
-    the judged audits' share of the stratum. Returns (usable bool[n], propensity float[n]); a stratum of which nothing is
+    else only its audits do, which are a random sample and are judged at random places of the queue, and what else was
+    judged whatever its score (`audit` marks both): their probability is their judged share of the stratum. Returns (usable bool[n], propensity float[n]); a stratum of which nothing is
     seen yet has propensity 0: there is no estimate.
     """
     usable, propensity = np.zeros(len(seen), dtype=bool), np.zeros(len(seen))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django import forms
 
+from annotations.items.models import Item
 from annotations.lm import registry
 from annotations.projects.models import Project
 from app.web.shares import percent
@@ -41,7 +42,11 @@ class PlanForm(forms.Form):
         label="Who goes to people first", choices=list(draft.POLICIES.items()), widget=forms.RadioSelect
     )
     annotators = forms.MultipleChoiceField(
-        label="Models it listens to", required=False, widget=forms.CheckboxSelectMultiple
+        label="Models it listens to",
+        required=False,
+        help_text="Where no person judges, the label of the one with most right labels on all items stands; the others "
+        "tell where it may err, each on the items it judged. A model that judged few items takes nothing away.",
+        widget=forms.CheckboxSelectMultiple,
     )
     second = forms.ChoiceField(
         label="A stronger model in between",
@@ -83,7 +88,13 @@ class PlanForm(forms.Form):
         self.project, self.currency = project, draft.currency_of(project)
         self.models = registry.lm_annotators(project)
         chosen = [str(row.pk) for row in draft.default_annotators(project)]
-        self.fields["annotators"].choices = [(str(row.pk), row.annotator.name) for row in self.models]
+        items = Item.objects.filter(
+            project=project, purpose=Item.Purpose.DATA, withdrawn_at__isnull=True
+        ).count()
+        self.fields["annotators"].choices = [
+            (str(row.pk), f"{row.annotator.name} (judged {row.annotator.n_judged:,} of {items:,} items)")
+            for row in self.models
+        ]
         self.fields["annotators"].initial = chosen
         self.fields["second"].choices = [
             ("", "None"),

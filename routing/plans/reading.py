@@ -15,9 +15,10 @@ from scipy.special import expit
 
 from annotations.analysis.majority import NONE, majority
 from annotations.items.models import Item
+from annotations.judging.models import Judgment
 from annotations.lm import canaries, report, verdicts
 from annotations.lm.models import LMAnnotator
-from annotations.projects.models import Project
+from annotations.projects.models import Annotator, Project
 from app.web.shares import percent
 from routing.features import pairs, stored, table, tagger
 from routing.features.models import Tagging
@@ -25,7 +26,7 @@ from routing.features.signals import LMSignals, signals
 from routing.predict import human_error
 
 from . import doubly_robust
-from .models import Margin
+from .models import Margin, RoutingPlan
 from .policies import Pool
 
 Report = Callable[[int, int, str], None]
@@ -47,7 +48,7 @@ class Known:
         judged: int64[n], people who judged each; batch: int64[n], 0 for none.
         injected: bool[n], a response speaks to the judge.
         error: float[n], 1 where people contradict the final model, NaN where nobody judged.
-        uniform: bool[n], labels that are a uniform sample: audits, and what came before any plan.
+        uniform: bool[n], labels that are a uniform sample: audits, and what was judged before any plan was in force.
         audit, propensity, route, planned: the routes in force.
         h: people's error; verdicts: models with a verdict on each item.
     """
@@ -71,16 +72,21 @@ class Known:
 
 
 def final_model(project: Project, models: list[LMAnnotator]) -> LMAnnotator | None:
-    """The model whose labels stand where no person judges: the one that agrees most with people, by the lower end of
-    the interval; else the one that judged most. Baselines only if alone."""
+    """The model whose labels stand where no person judges: the one with the most right labels on all items, so that a
+    model that has judged few of them does not leave the rest without a label. Right is what agrees with people, by the
+    lower end of the interval; where people judged none of a model's items, only how many it judged counts. Baselines
+    only if alone."""
     able = [row for row in models if not row.is_baseline] or list(models)
     if len(able) < 2:
         return able[0] if able else None
-    chosen = {row.annotator_id for row in able}
-    best = report.best([row for row in report.reports(project) if row.detail.annotator_id in chosen])
-    if best is not None:
-        return next(row for row in able if row.annotator_id == best.detail.annotator_id)
-    return max(able, key=lambda row: (row.annotator.n_judged, -row.annotator_id))
+    agreement = {row.detail.annotator_id: row.tally.agreement for row in report.reports(project)}
+
+    def right(row: LMAnnotator) -> tuple:
+        known = agreement.get(row.annotator_id)
+        judged = row.annotator.n_judged
+        return judged * known["lo"] if known else 0.0, judged, -row.annotator_id
+
+    return max(able, key=right)
 
 
 def distrust(detail: LMAnnotator | None) -> str:
@@ -111,6 +117,7 @@ def read(
     aspect = verdicts.main_aspect(project)
     order = [final, *(row for row in models if final is None or row.pk != final.pk)] if final else []
     columns = {row.annotator_id: place for place, row in enumerate(order)} if aspect else {}
+    through = _before_any_plan(project)
     parts: list[dict[str, np.ndarray]] = []
     differs: list[tuple[np.ndarray, np.ndarray]] = []
     tags: list[list[str]] = []
@@ -120,6 +127,7 @@ def read(
     try:
         for batch in verdicts.iter_verdicts(project, aspect=aspect or "overall", annotators=list(columns)):
             part, found, labels = _batch(project, batch, columns, features, tagging, reward_model)
+            part["earlier"] = _earlier(project, batch.item_ids, through)
             parts.append(part)
             tags += found
             differs.append(labels)
@@ -199,6 +207,28 @@ def _batch(
     return part, found, _others(batch, n)
 
 
+def _before_any_plan(project: Project) -> int:
+    """The id of the last judgment that the first plan in force was made from; 0 where no plan ever was in force."""
+    plans = RoutingPlan.objects.filter(project=project, applied_at__isnull=False).order_by("applied_at", "pk")
+    first = plans.values_list("summary", flat=True).first()
+    return (first or {}).get("judged_through", 0)
+
+
+def _earlier(project: Project, ids: np.ndarray, through: int) -> np.ndarray:
+    """Whether a person had judged each item by the judgment with the id `through`: bool[n]. No plan asked for these."""
+    if not through:
+        return np.zeros(len(ids), dtype=bool)
+    judged = Judgment.objects.filter(
+        project=project,
+        annotator__kind=Annotator.Kind.HUMAN,
+        outcome=Judgment.Outcome.ANSWERED,
+        item_id__gte=int(ids[0]),
+        item_id__lte=int(ids[-1]),
+        pk__lte=through,
+    )
+    return np.isin(ids, np.fromiter(judged.values_list("item_id", flat=True), dtype=np.int64))
+
+
 def group_of(name: str, pk: int) -> int:
     """A number for a prompt group; an item without a group is one of its own. Groups that collide are one group."""
     return zlib.crc32(name.encode()) if name else -int(pk)
@@ -242,9 +272,10 @@ def _known(parts: list[dict], differs: list, tags: list[list[str]], m: int) -> K
     seen = people != NONE
     error = np.where(seen & (m > 0), (people != found.verdict).astype(float), np.nan)
     planned, audit = column("planned").astype(bool), column("audit").astype(bool)
+    drawn = audit | ~planned | column("earlier").astype(bool)  # seen whatever a plan thought of the item
     propensity = column("propensity")
     stratum = np.where(~planned, NO_PLAN, np.where(propensity >= 1, CHOSEN, REST))
-    usable, seen_with = doubly_robust.seen_propensity(stratum, audit | ~planned, seen)
+    usable, seen_with = doubly_robust.seen_propensity(stratum, drawn, seen)
     matrix, names = _tag_matrix(tags)
     text, text_names = column("text", (0, len(pairs.NAMES))), pairs.NAMES
     length = text[:, pairs.NAMES.index("longer_log_words")].astype(float)
@@ -281,7 +312,7 @@ def _known(parts: list[dict], differs: list, tags: list[list[str]], m: int) -> K
         batch=column("batch").astype(np.int64),
         injected=column("injected").astype(bool),
         error=error,
-        uniform=seen & (audit | ~planned),
+        uniform=seen & drawn,
         audit=audit,
         propensity=propensity,
         route=column("route").astype("U5"),

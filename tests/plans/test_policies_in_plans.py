@@ -238,6 +238,47 @@ def test_a_plan_that_keeps_up_takes_over_audits_and_judged_items(
     assert second.decisions.exclude(route="lm").count() == 48  # 30 % of the 160 that are here now
 
 
+def test_what_people_said_before_any_plan_teaches_every_plan_after(world, judge, plain_project):
+    wrong = lambda i: i % 4 == 0  # noqa: E731
+    items = world(120, wrong)
+    people_say(judge, items, wrong, only=lambda i: i < 80)
+    first = apply_plan(plan=make(plain_project, "0.5"))
+    assert first.decisions.filter(route="human", item__n_human=0).exists()
+    second = make(plain_project, "0.5")
+    assert (first.summary["outlook"]["n"], second.summary["outlook"]["n"]) == (80, 80)
+    assert second.summary["prediction"]["n"] == 80
+    assert second.summary["zone"]["n"] == first.summary["zone"]["n"] > 0
+    # what was judged because the first plan chose it is no such sample, and waits for the rest of it
+    chosen = set(first.decisions.filter(route="human", is_audit=False).values_list("item_id", flat=True))
+    people_say(judge, items, wrong, only=lambda i: i >= 80 and items[i].pk in sorted(chosen)[-3:])
+    assert make(plain_project, "0.5").summary["outlook"]["n"] == 80
+
+
+def test_models_that_judged_few_items_leave_labels_and_plan_as_they_are(
+    world, judge, plain_project, alice_client
+):
+    wrong = lambda i: i % 4 == 0  # noqa: E731
+    items = world(120, wrong)
+    people_say(judge, items, wrong)
+    before = make(plain_project)
+    for i, item in enumerate(items[:40]):
+        for name in (
+            "first",
+            "second",
+            "third",
+        ):  # they agree with people throughout, so their share does too
+            judge(name, "lm", item, "a" if wrong(i) else "b", probability=0.9)
+    after = make(plain_project)
+    assert len(after.summary["annotators"]) == 4
+    assert after.summary["final"] == before.summary["final"] == {**before.summary["final"], "judged": 120}
+    assert after.summary["outlook"]["n"] == before.summary["outlook"]["n"] == 120
+    assert after.summary["unlabelled"] == 0
+    form = alice_client.get(reverse("plans:new", args=["pairs"])).content.decode()
+    assert "first (judged 40 of 120 items)" in form
+    page = alice_client.get(reverse("plans:detail", args=["pairs", after.number])).content.decode()
+    assert "(judged 120 of 120 items)" in page
+
+
 def test_a_newer_prompt_of_the_same_model_is_trusted_anew(world, judge, plain_project, alice_client):
     items = world(60, lambda i: i % 4 == 0)
     plan = apply_plan(plan=make(plain_project, "0.3", online=True))
