@@ -96,7 +96,8 @@ class Leak:
 def find_leaks(text: str) -> list[Leak]:
     """Where the text says which model or company wrote it, in order; of overlapping ones the first and longest."""
     lower = text.lower()
-    if not any(hint in lower for hint in _HINTS) or not any(word in lower for word in _SELF):
+    has = lower.__contains__
+    if not any(map(has, _HINTS)) or not any(map(has, _SELF)):
         return []
     found = sorted(
         {

@@ -116,14 +116,18 @@ def _unstorable(value: object, depth: int = 0) -> str | None:
         return None if math.isfinite(value) else _("holds a number that is not finite")
     if depth > 20:
         return _("is nested deeper than 20 levels")
-    parts = value
     if isinstance(value, dict):
-        parts = [*map(str, value), *value.values()]
-    if isinstance(parts, (list, tuple)):
-        for part in parts:
-            found = _unstorable(part, depth + 1)
-            if found:
-                return found
+        if not storable("".join(map(str, value))):
+            return _("holds a NUL character or half a surrogate pair")
+        parts = value.values()
+    elif isinstance(value, (list, tuple)):
+        parts = value
+    else:
+        return None
+    for part in parts:
+        found = _unstorable(part, depth + 1)
+        if found:
+            return found
     return None
 
 
@@ -150,7 +154,7 @@ def check_shape(answer: Answer, n_responses: int) -> list[FieldError]:
         )
     if not storable(answer.reason):
         errors.append(FieldError("reason", _("holds a NUL character or half a surrogate pair; remove it")))
-    found = _unstorable(answer.answers)
+    found = _unstorable(answer.answers) if answer.answers else None
     if found:
         errors.append(FieldError("answers", found))
     if answer.probability is not None and not 0 <= answer.probability <= 1:

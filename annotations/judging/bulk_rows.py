@@ -6,7 +6,7 @@ into the row, so the log and the table cannot come to differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from .digest import FIELDS, digest
 from .models import Assignment, Comparison, Judgment, LMCall, Score
 
 if TYPE_CHECKING:
+    from .answers import Call
     from .bulk import Entry
 
 JUDGMENT = ("id", *FIELDS, "is_current", "aside", "digest")
@@ -39,49 +40,56 @@ def insert_rows(
     """Insert the judgments, then their comparisons, scores and calls; `shown` is what was leased, by judgment."""
     moment = moment_form()
     now_text = moment(now)
-    judgments, comparisons, scores, calls = [], [], [], []
-    for entry in accepted:
-        answer, pk = entry.answer, entry.pk
-        said = _said(entry, project_id, origin, now, shown.get(pk))
-        compared = [
-            (c.first, c.second, c.aspect, c.preference, c.scale_max, c.tie) for c in answer.comparisons
-        ]
-        scored = [(s.response, s.attribute, float(s.value), s.scale_min, s.scale_max) for s in answer.scores]
-        stored = list(said)  # the same, with what the table holds as text written as text
-        stored[ANSWERS] = json_text(answer.answers) if entry.answers_text is None else entry.answers_text
-        stored[CREATED] = now_text if entry.created_at is None else moment(entry.created_at)
-        stored[RECEIVED] = now_text
-        stored[META] = json_text(said[META])
-        judgments.append((pk, *stored, entry.is_current, entry.aside, digest(said, compared, scored)))
-        comparisons += [(pk, *row) for row in compared]
-        scores += [(pk, *row) for row in scored]
-        for call in answer.calls:
-            calls.append(
-                (
-                    pk,
-                    entry.annotator_id,
-                    entry.item_id,
-                    call.order,
-                    call.label,
-                    call.raw,
-                    call.reason,
-                    call.prompt_hash,
-                    call.tokens_in,
-                    call.tokens_out,
-                    call.cost_micros,
-                    call.latency_ms,
-                    json_text(call.meta),
-                    now_text,
-                )
-            )
+    comparisons, scores, calls = [], [], []
+
+    def judgments() -> Iterator[tuple]:
+        """One row a judgment, made while the database takes in those before it; notes its parts for later."""
+        for entry in accepted:
+            answer, pk = entry.answer, entry.pk
+            said = _said(entry, project_id, origin, now, shown.get(pk))
+            compared = [
+                (c.first, c.second, c.aspect, c.preference, c.scale_max, c.tie) for c in answer.comparisons
+            ]
+            scored = [
+                (s.response, s.attribute, float(s.value), s.scale_min, s.scale_max) for s in answer.scores
+            ]
+            stored = list(said)  # the same, with what the table holds as text written as text
+            stored[ANSWERS] = json_text(answer.answers) if entry.answers_text is None else entry.answers_text
+            stored[CREATED] = now_text if entry.created_at is None else moment(entry.created_at)
+            stored[RECEIVED] = now_text
+            stored[META] = json_text(said[META])
+            comparisons.extend((pk, *row) for row in compared)
+            scores.extend((pk, *row) for row in scored)
+            calls.extend(_call(call, entry, now_text) for call in answer.calls)
+            yield (pk, *stored, entry.is_current, entry.aside, digest(said, compared, scored))
+
+    insert(Judgment, JUDGMENT, judgments())
     for model, fields, rows in (
-        (Judgment, JUDGMENT, judgments),
         (Comparison, COMPARISON, comparisons),
         (Score, SCORE, scores),
         (LMCall, CALL, calls),
     ):
         if rows:
             insert(model, fields, rows)
+
+
+def _call(call: Call, entry: Entry, now_text: str) -> tuple:
+    return (
+        entry.pk,
+        entry.annotator_id,
+        entry.item_id,
+        call.order,
+        call.label,
+        call.raw,
+        call.reason,
+        call.prompt_hash,
+        call.tokens_in,
+        call.tokens_out,
+        call.cost_micros,
+        call.latency_ms,
+        json_text(call.meta),
+        now_text,
+    )
 
 
 def _said(entry: Entry, project_id: int, origin: str, now: datetime, assignment: Assignment | None) -> tuple:

@@ -64,6 +64,8 @@ def _real(value: float | None) -> float | None:
 def plain(value: object) -> object:
     """A JSON value with each number in the one form that survives both databases (jsonb writes 1e2 as 100)."""
     kind = type(value)
+    if kind is str:
+        return value
     if kind is dict:
         return {str(key): plain(part) for key, part in value.items()}
     if kind in (list, tuple):

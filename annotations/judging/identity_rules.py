@@ -27,10 +27,16 @@ IDENTITY = "identity"
 MODES = ("off", "flag", "redact", "exclude")
 
 
-def apply_rule(*, mode: str, texts: Mapping[int, Sequence[str]]) -> list[int]:
-    """Apply the rule to items {id: texts of the responses in order} written in this transaction; returns the ids of
-    those that name a model. Nobody may hold a lease on them yet."""
-    named = {pk: found for pk, found in texts.items() if any(find_leaks(text) for text in found)}
+def names_model(texts: Sequence[str]) -> bool:
+    """Whether one of an item's responses says which model or company wrote it."""
+    return any(find_leaks(text) for text in texts)
+
+
+def apply_rule(*, mode: str, named: Mapping[int, Sequence[str]]) -> list[int]:
+    """Apply the rule to items {id: texts of the responses in order} that name a model; returns their ids.
+
+    Call in the transaction that writes them. Nobody may hold a lease on them yet.
+    """
     if not named:
         return []
     ids = sorted(named)
@@ -122,11 +128,12 @@ def _apply_to_batch(ids: list[int], mode: str) -> list[int]:
         back = list(items.filter(withdrawn_for=IDENTITY).values_list("pk", flat=True))
         items.filter(pk__in=back).update(withdrawn_at=None, withdrawn_for="")
         items.filter(names_model=True).update(names_model=False)
-        named = apply_rule(mode=mode, texts=texts) if mode != "off" else []
+        named = {pk: found for pk, found in texts.items() if names_model(found)} if mode != "off" else {}
+        marked = apply_rule(mode=mode, named=named)
         if back:
             _recount(back)
-    if mode == "exclude" and named:
-        leases = Assignment.objects.filter(item__in=named, state=Assignment.State.LEASED)
+    if mode == "exclude" and marked:
+        leases = Assignment.objects.filter(item__in=marked, state=Assignment.State.LEASED)
         for lease in leases.select_related("annotator"):
             queue.release(assignment_id=lease.pk, annotator=lease.annotator)
-    return named
+    return marked

@@ -36,12 +36,17 @@ _MISSING = object()
 
 @dataclass(slots=True)
 class Row:
-    """A record with its content's hash; `problem` (field, message) if the database has no room for it."""
+    """A record with what is found out of it before the database is asked.
+
+    `hash` is its content's, `problem` (field, message) is set if the database has no room for it.
+    """
 
     file: str
     record: Record
     hash: str
     size: int
+    names_model: bool = False
+    """Whether a response says which model wrote it."""
     problem: tuple[str, str] | None = None
 
     @classmethod
@@ -50,7 +55,7 @@ class Row:
         size = sum(map(len, texts)) + len(record.context or "")
         size += len(record.prompt) if type(record.prompt) is str else sum(len(str(m)) for m in record.prompt)
         digest = content_hash(record.prompt, record.context or "", texts)
-        return cls(file, record, digest, size, _too_long(record))
+        return cls(file, record, digest, size, identity_rules.names_model(texts), _too_long(record))
 
 
 def _too_long(record: Record) -> tuple[str, str] | None:
@@ -76,6 +81,7 @@ class Target:
         "human_propensity",
         "judged",
         "meta",
+        "names_model",
         "order_key",
         "pk",
         "prompt",
@@ -94,6 +100,7 @@ class Target:
         self.changed: set[str] = set()
         self.duplicate_of: Target | int | None = None
         self.human_propensity = 1.0
+        self.names_model = False
         self.counts = Change()
         self.wanted = 0
         self.batch = None
@@ -129,6 +136,7 @@ class Target:
         """Take over the row's texts; and with them its group."""
         record = row.record
         self.hash, self.prompt, self.context = row.hash, record.prompt, record.context or ""
+        self.names_model = row.names_model
         self.responses = [(r.text, r.model, r.meta) for r in record.responses]
         self.group = group_of(record.group, record.prompt)
         self.changed.add("content")
@@ -309,7 +317,7 @@ class Batch:
     def write(self, now: datetime) -> None:
         """Insert the new items with their counters, and update the changed ones. Caller has given each its key."""
         now_text = moment_form()(now)
-        insert(Item, ITEM, [self._item_row(target, now_text) for target in self.fresh])
+        insert(Item, ITEM, (self._item_row(target, now_text) for target in self.fresh))
         rows = [row for target in self.fresh for row in _response_rows(target)]
         for target in self.targets.values():
             if target.changed:
@@ -318,8 +326,8 @@ class Batch:
         mode = rules.of(self.project).page.identity
         if mode != "off":
             written = [*self.fresh, *(t for t in self.targets.values() if "content" in t.changed)]
-            texts = {target.pk: [text for text, _, _ in target.responses] for target in written}
-            identity_rules.apply_rule(mode=mode, texts=texts)
+            named = {t.pk: [text for text, _, _ in t.responses] for t in written if t.names_model}
+            identity_rules.apply_rule(mode=mode, named=named)
 
     def _item_row(self, target: Target, now_text: str) -> tuple:
         counts = target.counts

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from django.db import IntegrityError, OperationalError, transaction
@@ -18,10 +19,11 @@ from annotations.items.content import order_key
 from annotations.items.models import Item
 from annotations.items.readers import SPANS, JudgmentRecord, Problem, Record
 from annotations.projects import schemas
-from annotations.projects.models import Annotator, Project, TaskSchema
+from annotations.projects.models import Project, TaskSchema
 
 from . import bulk, extra_votes, locks
 from .answers import Answer, FieldError
+from .imported_annotators import Named, ids_of
 from .imported_items import Batch, Row, Target
 from .imported_judgments import answer_of, judgment_uuid, own_uuid
 from .imported_schema import Shape
@@ -235,7 +237,7 @@ class _Importer:
             locks.lock_import(self.project.pk)
             batch = Batch(self.project, rows)
             names = {(j.kind, j.annotator) for row in rows for j in row.record.judgments}
-            ids = self._annotator_ids(names, batch)
+            ids = self._annotator_ids(names, batch, now)
             batch.lock(ids)
             batch.match()
             for target, pk in zip(batch.fresh, allocate(Item, len(batch.fresh)), strict=True):
@@ -283,33 +285,11 @@ class _Importer:
                 self.report.notes.append(note)
             return {}
 
-    def _annotator_ids(self, names: set[tuple[str, str]], batch: Batch) -> dict[tuple[str, str], int]:
-        """Ids of the file's annotators, made where they are new; a model's name gives its model and strategy."""
+    def _annotator_ids(self, names: set[Named], batch: Batch, now: datetime) -> dict[Named, int]:
+        """Ids of the file's annotators; those that this batch looked up or made are in `batch.annotators`."""
         ids = {name: self.annotators[name] for name in names if name in self.annotators}
-        missing = sorted(names - ids.keys())
-        batch.annotators = self._find_annotators(missing)
-        new = [name for name in missing if name not in batch.annotators]
-        for name, pk in zip(new, allocate(Annotator, len(new)), strict=True):
-            batch.annotators[name] = pk
-        made = [self._annotator(batch.annotators[name], *name) for name in new]
-        Annotator.objects.bulk_create(made, batch_size=bulk.KEYS_AT_ONCE)
+        batch.annotators = ids_of(names - ids.keys(), project=self.project, now=now)
         return ids | batch.annotators
-
-    def _annotator(self, pk: int, kind: str, name: str) -> Annotator:
-        meta = {}
-        if kind == Annotator.Kind.LM:
-            model, _, strategy = name.partition(" · ")
-            meta = {"model": model, "strategy": strategy, "backend": "imported"}
-        return Annotator(pk=pk, project=self.project, kind=kind, name=name, meta=meta)
-
-    def _find_annotators(self, names: list[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        found = {}
-        for start in range(0, len(names), bulk.KEYS_AT_ONCE):
-            some = names[start : start + bulk.KEYS_AT_ONCE]
-            rows = Annotator.objects.filter(project=self.project, name__in=[name for _, name in some])
-            for kind, name, pk in rows.values_list("kind", "name", "pk"):
-                found[kind, name] = pk
-        return {name: found[name] for name in names if name in found}
 
     def _check(self, batch: Batch, ids: dict[tuple[str, str], int], fresh: set[int]) -> bulk.Checked:
         """Hold the batch's judgments against the rules; refusals become its problems."""
