@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from decimal import Decimal
 
 import numpy as np
@@ -100,7 +100,7 @@ def _build(plan: RoutingPlan, report: Report) -> None:
         "prediction": _skill(scores),
         "runs": scores.runs and {**scores.runs, "tags": len(runs.tags), "plan": runs.plan_number},
         "reward_model": margins.name_of(plan) if reading.AGREES in known.pool.toward_names else None,
-        "person_error": {"value": known.h.rate, "n": known.h.n},
+        "person_error": {"value": known.h.rate, "lo": known.h.lo, "hi": known.h.hi, "n": known.h.n},
         "outlook": outlook.outlook(
             known, scores, score=going_first(known, scores), needed=needed, each=each,
             audit_share=plan.audit_share, pace_ms=summary["pace_ms"], seed=plan.seed, offer=offer,
@@ -184,7 +184,8 @@ def _or_random(
 
 
 def _interval(found: dict) -> str:
-    return f"{found['value']:+.3f} [{found['lo']:+.3f}, {found['hi']:+.3f}], n {found['n']}"
+    value, lo, hi = (f"{found[key]:+.3f}".replace("-", "−") for key in ("value", "lo", "hi"))
+    return f"{value} [{lo}, {hi}], n {found['n']:,}"
 
 
 def compare(known: reading.Known, scores: policies.Scores, people: int) -> doubly_robust.Report | None:
@@ -209,6 +210,7 @@ def audited(known: reading.Known, scores: policies.Scores) -> doubly_robust.Audi
         predicted=found.mean if found is not None else np.zeros(len(known)),
         group=known.pool.group,
         person_error=known.h.rate,
+        person_bounds=known.h.bounds,
     )
 
 
@@ -276,14 +278,9 @@ def _second(decided: Decided, offer: cascade.Offer | None, without: str) -> dict
 
 
 def _skill(scores: policies.Scores) -> dict | None:
-    """Held-out quality of the prediction of errors."""
+    """Held-out quality of the prediction of errors, the fields of `label_error.Skill`."""
     skill = scores.prediction.skill if scores.prediction is not None else None
-    if skill is None:
-        return None
-    return {
-        name: getattr(skill, name)
-        for name in ("n", "groups", "rate", "auc", "log_loss", "base_log_loss", "ece")
-    }
+    return None if skill is None else asdict(skill)
 
 
 # --- Writing ------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from decimal import Decimal
 import numpy as np
 from django.db.models import F, Sum
 
+from annotations.analysis import held_out
 from annotations.analysis.majority import NONE
 from annotations.judging.models import LMCall
 from annotations.lm import annotate, runs, verdicts
@@ -38,7 +39,7 @@ class Offer:
     Attributes:
         annotator_id, name: which. queue: its name in decisions. gain: float[n], labels put right per item.
         cost: int[n], millionths, 0 where it has judged. judged, eligible: bool[n]. capacity: items at most, -1 for no limit.
-        n: labels it is known from; error: its mean predicted error.
+        n: labels it is known from; error: the share of them that it has wrong, an estimate.
     """
 
     annotator_id: int
@@ -49,7 +50,7 @@ class Offer:
     eligible: np.ndarray
     capacity: int
     n: int
-    error: float
+    error: dict
 
     @property
     def queue(self) -> str:
@@ -91,7 +92,8 @@ def offer(plan: RoutingPlan, known: reading.Known, scores: policies.Scores) -> t
     labels = np.where(
         has & ~np.isnan(pool.labels()) & (pool.truth != NONE), (mine != pool.truth).astype(float), np.nan
     )
-    n = int((~np.isnan(labels)).sum())
+    seen = ~np.isnan(labels)
+    n = int(seen.sum())
     if n < LEAST:
         return None, (
             f"{name} takes no part: {n} items are judged by it and by people, and at least {LEAST} are needed. Let it "
@@ -108,7 +110,7 @@ def offer(plan: RoutingPlan, known: reading.Known, scores: policies.Scores) -> t
         eligible=~known.injected,
         capacity=-1 if most is None else max(0, most - detail.annotator.n_judged),
         n=n,
-        error=float(found.mean.mean()),
+        error=held_out.share(labels[seen], pool.group[seen]),
     ), ""
 
 

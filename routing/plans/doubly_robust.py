@@ -10,7 +10,9 @@ stratum is added to every m_i of it: the estimate stays, its variance is no long
 error of a person's label; of random routing at the same share b, mean[(1 - b) ψ_i + b h_i]; the gain of one over the other is the mean
 of the paired differences. Deterministic routing alone cannot be corrected: it leaves π_i = 0 for some items, which is refused.
 
-Intervals are normal (t with groups - 1 degrees of freedom) with the cluster sandwich over prompt groups.
+Intervals are normal (t with groups - 1 degrees of freedom) with the cluster sandwich over prompt groups. Where all labels seen
+are alike, as with no error among n, they are the exact opposite of sure: Wilson's over the groups that were seen stands in. The
+uncertainty of people's own error is added to the levels (Zou and Donner 2008); in the differences it cancels.
 """
 
 from __future__ import annotations
@@ -20,9 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
+from annotations.analysis import held_out
+
 MIN_GROUPS = 5
 MAX_STRATA = 20  # more levels of propensity than that are no strata: one mean residual for all
 _NEAR = 0.1  # share of the items on each side of the threshold that tell its error
+
+_SAME = 1e-12
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Audited:
         predicted: float[n] in [0, 1], cross-fitted P(error); zeros give the Horvitz–Thompson estimate.
         group: int[n], prompt groups.
         person_error: float[n] or one number, P(a person's label differs from the consensus); 0: people are the truth.
+        person_bounds: its (lo, hi); None where it is assumed, not measured.
     """
 
     error: np.ndarray
@@ -42,6 +49,7 @@ class Audited:
     predicted: np.ndarray
     group: np.ndarray
     person_error: np.ndarray | float = 0.0
+    person_bounds: tuple[float, float] | None = None
 
     def pseudo(self) -> np.ndarray:
         """ψ_i, float[n]. Raises ValueError for propensities that are not in (0, 1]."""
@@ -79,10 +87,13 @@ class Report:
     share: float
 
 
-def clustered_mean(values: np.ndarray, group: np.ndarray, n: int | None = None) -> dict | None:
+def clustered_mean(
+    values: np.ndarray, group: np.ndarray, n: int | None = None, *, share: bool = False
+) -> dict | None:
     """Mean with its 95 % interval, rows of a group dependent: {"value", "lo", "hi", "n"}; None below five groups.
 
-    `n` is what is reported as the number of observations, the number of rows by default.
+    `n` is what is reported as the number of observations, the number of rows by default. `share`: of values in [0, 1],
+    which have an interval even where all are alike.
     """
     values = np.asarray(values, dtype=float)
     _, code = np.unique(group, return_inverse=True)
@@ -93,12 +104,10 @@ def clustered_mean(values: np.ndarray, group: np.ndarray, n: int | None = None) 
     score = np.bincount(code, weights=values - mean, minlength=groups)
     error = np.sqrt(groups / (groups - 1) * (score @ score)) / len(values)
     half = round(float(stdtrit(groups - 1, 0.975) * error), 12)
-    return {
-        "value": mean,
-        "lo": mean - half,
-        "hi": mean + half,
-        "n": len(values) if n is None else n,
-    }
+    lo, hi = mean - half, mean + half
+    if share:
+        lo, hi = (max(0.0, lo), min(1.0, hi)) if half else held_out.bounds_of_flat_share(mean, groups)
+    return {"value": mean, "lo": lo, "hi": hi, "n": len(values) if n is None else n}
 
 
 def seen_propensity(
@@ -147,8 +156,39 @@ def report(
     share = float(z.mean()) if len(z) else 0.0
     gain = psi - h
 
-    def estimate(values: np.ndarray) -> dict | None:
-        return clustered_mean(values, audited.group, seen) if seen else None
+    labelled, everything = ~np.isnan(audited.error), np.ones(len(z), dtype=bool)
+
+    def alike(part: np.ndarray) -> tuple[float, float]:
+        """Bounds of the model's error on a part of the items whose labels do not differ."""
+        groups = len(np.unique(np.asarray(audited.group)[labelled & part]))
+        if not groups:
+            return 0.0, 1.0
+        return held_out.bounds_of_flat_share(float(np.clip(psi[part].mean(), 0, 1)), groups)
+
+    def level(values: np.ndarray, by_people: float, models: np.ndarray) -> dict | None:
+        """The error left where this share of the labels is people's, and the items `models` are left to the model."""
+        found = clustered_mean(values, audited.group, seen) if seen else None
+        if found is None:
+            return None
+        value, people_err = found["value"], float(h.mean())
+        lo, hi = found["lo"], found["hi"]
+        if by_people < 1 and np.ptp(psi[models]) < _SAME:
+            lo, hi = ((1 - by_people) * end + by_people * people_err for end in alike(models))
+        if by_people and audited.person_bounds is not None:
+            below, above = audited.person_bounds
+            lo = value - float(np.hypot(value - lo, by_people * (people_err - below)))
+            hi = value + float(np.hypot(hi - value, by_people * (above - people_err)))
+        elif by_people == 1:
+            return {**found, "lo": None, "hi": None}  # all of it is people's error, and that is assumed
+        return {**found, "lo": max(min(0.0, value), lo), "hi": min(max(1.0, value), hi)}
+
+    def gained(values: np.ndarray) -> dict | None:
+        found = clustered_mean(values, audited.group, seen) if seen else None
+        if found is None or not 0 < share < 1 or np.ptp(psi) >= _SAME:
+            return found
+        lo, hi = alike(everything)
+        most = max(share, 1 - share) * max(psi.mean() - lo, hi - psi.mean())
+        return {**found, "lo": -float(most), "hi": float(most)}
 
     def at_threshold(by: np.ndarray | None) -> float:
         if by is None or not 0 < share < 1:
@@ -162,14 +202,14 @@ def report(
     if confidence is not None:
         doubt = expected_top(np.asarray(confidence, dtype=float), int(z.sum()))
         other = at_threshold(confidence)
-        routed_by_doubt = estimate(psi - doubt * (gain - other) - share * other)
-        over_doubt = estimate((z - share) * (gain - edge) - (doubt - share) * (gain - other))
+        routed_by_doubt = level(psi - doubt * (gain - other) - share * other, share, everything)
+        over_doubt = gained((z - share) * (gain - edge) - (doubt - share) * (gain - other))
     return Report(
-        model_error=estimate(psi),
-        routed=estimate(psi - z * (gain - edge) - share * edge),
-        random=estimate(psi - share * gain),
+        model_error=level(psi, 0.0, everything),
+        routed=level(psi - z * (gain - edge) - share * edge, share, ~people),
+        random=level(psi - share * gain, share, everything),
         confidence=routed_by_doubt,
-        gain_over_random=estimate((z - share) * (gain - edge)),
+        gain_over_random=gained((z - share) * (gain - edge)),
         gain_over_confidence=over_doubt,
         share=share,
     )

@@ -44,6 +44,7 @@ def outlook(
             predicted=found.mean if found is not None else np.zeros(n),
             group=known.pool.group,
             person_error=known.h.rate,
+            person_bounds=known.h.bounds,
         )
     score = np.asarray(score, dtype=float)
     rank = score if offer is None else price_for_people(score, needed * each, offer)
@@ -193,6 +194,10 @@ def left_out(stored: dict) -> str:
     return f" What {name} puts right is not in it: only people's part is measured here." if name else ""
 
 
+def _floor(lo: float | None) -> float | None:
+    return None if lo is None else max(0.0, lo)  # plans of before had bounds below zero
+
+
 def picture(stored: dict, share: float) -> Plot | None:
     """The error left against the share of human labels, for the plan's order and at random, with bands."""
     drawn = [point for point in stored.get("points") or [] if point["routed"] is not None]
@@ -201,7 +206,7 @@ def picture(stored: dict, share: float) -> Plot | None:
 
     def line(name: str) -> list[Point]:
         return [
-            Point(p["share"], p[name]["value"], max(0.0, p[name]["lo"]), p[name]["hi"], p[name]["n"])
+            Point(p["share"], p[name]["value"], _floor(p[name]["lo"]), p[name]["hi"], p[name]["n"])
             for p in drawn
             if p[name] is not None
         ]
@@ -213,7 +218,7 @@ def picture(stored: dict, share: float) -> Plot | None:
         series.append(
             Series(
                 f"At {percent(share)}",
-                [Point(share, e["value"], max(0.0, e["lo"]), e["hi"], e["n"])],
+                [Point(share, e["value"], _floor(e["lo"]), e["hi"], e["n"])],
                 "accent",
             )
         )

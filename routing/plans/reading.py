@@ -119,7 +119,7 @@ def read(
     columns = {row.annotator_id: place for place, row in enumerate(order)} if aspect else {}
     through = _before_any_plan(project)
     parts: list[dict[str, np.ndarray]] = []
-    differs: list[tuple[np.ndarray, np.ndarray]] = []
+    differs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     tags: list[list[str]] = []
     done = 0
     features = stored.load(project) if columns else None
@@ -204,7 +204,7 @@ def _batch(
         _tags(row[7]) + (given.get(int(pk), [UNTAGGED]) if tagging is not None else [])
         for row, pk in zip(rows, batch.item_ids, strict=True)
     ]
-    return part, found, _others(batch, n)
+    return part, found, _others(batch, part["group"])
 
 
 def _before_any_plan(project: Project) -> int:
@@ -241,14 +241,14 @@ def _tags(meta: dict) -> list[str]:
     ]
 
 
-def _others(batch: verdicts.Verdicts, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """(differs, annotator): each person against the majority of the others on the same item."""
+def _others(batch: verdicts.Verdicts, group: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(differs, annotator, prompt group): each person against the majority of the others on the same item."""
     place, verdict, who = (a[batch.human] for a in (batch.place, batch.verdict, batch.annotator))
-    counts = np.bincount(place, minlength=n)
+    counts = np.bincount(place, minlength=len(group))
     several = counts[place] > 1
     place, verdict, who = place[several], verdict[several], who[several]
     if not len(place):
-        return np.zeros(0), np.zeros(0, dtype=np.int64)
+        return np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     by_item = np.argsort(place, kind="stable")
     place, verdict, who = place[by_item], verdict[by_item], who[by_item]
     _, start, size = np.unique(place, return_index=True, return_counts=True)
@@ -256,7 +256,7 @@ def _others(batch: verdicts.Verdicts, n: int) -> tuple[np.ndarray, np.ndarray]:
     row = np.repeat(np.arange(len(start)), size)
     labels = np.full((len(start), int(size.max())), NONE, dtype=np.int8)
     labels[row, slot] = verdict
-    return human_error.against_others(labels)[row, slot], who
+    return human_error.against_others(labels)[row, slot], who, group[place]
 
 
 def _known(parts: list[dict], differs: list, tags: list[list[str]], m: int) -> Known:
@@ -285,10 +285,7 @@ def _known(parts: list[dict], differs: list, tags: list[list[str]], m: int) -> K
         agrees, unsure = reward_columns(margin, found)
         text, text_names = np.column_stack([text, unsure]), (*text_names, UNSURE)
         toward, toward_names = np.column_stack([toward, agrees]), (*toward_names, AGREES)
-    h = human_error.estimate(
-        np.concatenate([d for d, _ in differs]) if differs else np.zeros(0),
-        np.concatenate([who for _, who in differs]) if differs else np.zeros(0, dtype=np.int64),
-    )
+    h = human_error.estimate(*map(np.concatenate, zip(*(differs or [(np.zeros(0),) * 3]), strict=True)))
     pool = Pool(
         signals=found,
         group=column("group").astype(np.int64),

@@ -20,7 +20,7 @@ from app.jobs.runner import JobContext, JobFailed
 from routing.rewards import artefacts, jobs
 from routing.rewards.models import Loop, LoopRound, RewardModel
 
-from . import doubly_robust, margins, online, policies, reading
+from . import doubly_robust, margins, online, policies, reading, words
 from .draft import PlanError, default_annotators
 from .models import Refit, RoutingPlan
 
@@ -184,8 +184,8 @@ def _successor(project: Project) -> tuple[RoutingPlan | None, str]:
 def skill(project: Project, model: RewardModel, tell: reading.Report) -> dict:
     """How well errors are predicted with the model's margins and without, on labels neither fit saw.
 
-    {"n", "auc", "auc_without", "gain"}: `gain` is the log-loss saved per label, with its interval by prompt group. Empty
-    where too few labels are known.
+    {"n", "auc", "auc_without", "gain"}: estimates with intervals by prompt group; `gain` is the log-loss saved per label,
+    paired. Empty where too few labels are known.
     """
     force = RoutingPlan.objects.filter(project=project, state=RoutingPlan.State.APPLIED).first()
     ids = [row["id"] for row in force.summary.get("annotators", [])] if force else []
@@ -218,11 +218,11 @@ def in_words(report: dict) -> str:
     if not report:
         return "Too few items are judged by both people and a model to learn where it errs."
     gain = report["gain"]
-    words = (
-        f"With the margins, errors are predicted with an AUC of {report['auc']:.3f} instead of "
-        f"{report['auc_without']:.3f} on {report['n']:,} labels it had not seen"
+    said = (
+        f"With the margins, errors are predicted with an AUC of {words.interval(report['auc'], 3)} instead of "
+        f"{words.interval(report['auc_without'], 3)} on {report['n']:,} labels it had not seen"
     )
     if gain is None:
-        return f"{words}."
+        return f"{said}."
     saved, lo, hi = (f"{gain[key]:+.4f}".replace("-", "−") for key in ("value", "lo", "hi"))
-    return f"{words}; log-loss saved {saved} [{lo}, {hi}]."
+    return f"{said}; log-loss saved {saved} [{lo}, {hi}]."

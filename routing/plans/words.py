@@ -41,6 +41,77 @@ def budget(plan: RoutingPlan) -> str:
     return f"{100 * plan.budget_share:.3g} % of items"
 
 
+def interval(found: dict | float | None, digits: int, factor: int = 1) -> str:
+    """An estimate as "0.73 [0.67, 0.78]", or why it has no interval; a bare number is from before there were any."""
+    if found is None:
+        return "not known"
+    if not isinstance(found, dict):
+        return f"{factor * found:.{digits}f} (no interval was computed)"
+    if found.get("value") is None:
+        return f"not known ({found.get('reason', 'too little to tell')})"
+    value, lo, hi = (
+        "" if found.get(key) is None else f"{factor * found[key]:.{digits}f}".replace("-", "−")
+        for key in ("value", "lo", "hi")
+    )
+    return (
+        f"{value} [{lo}, {hi}]"
+        if lo
+        else f"{value} (no interval: {found.get('reason', 'too little to tell')})"
+    )
+
+
+def prediction(summary: dict) -> str:
+    """How well a plan's prediction of errors holds on labels it had not seen; empty without one."""
+    found = summary.get("prediction")
+    if not found:
+        return ""
+    by = f" in {found['groups']:,} prompt groups" if "groups" in found else ""
+    text = (
+        f"Errors are predicted from {found['n']:,} labels{by}. Held out, an error ranks above a right label "
+        f"{interval(found['auc'], 2)} of the time (AUC), and the calibration error is {interval(found['ece'], 3)}."
+    )
+    return f"{text} 95 % intervals by prompt." if isinstance(found["auc"], dict) else text
+
+
+def runs(plan: RoutingPlan) -> str:
+    """How well a plan by mixes predicts what a mix is worth; empty for other plans."""
+    found = plan.summary.get("runs")
+    if not found:
+        return ""
+    tags = f"{found['tags']} tags" if found.get("tags") else "tags"
+    other = found.get("plan") and found["plan"] != plan.number
+    before = f" (those of plan {found['plan']}: the data are the same)" if other else ""
+    if found.get("coverage") is None:
+        held = "; this regression has no intervals"
+    else:
+        held = f"; the 95 % intervals of the predictions hold {interval(found['coverage'], 0, 100)} % of the outcomes"
+    return (
+        f"What {tags} are worth is predicted from {found['n']:,} small reward models{before}, each trained on another mix of "
+        f"people's and the model's labels of {found['items']:,} items. Held out, predictions rank mixes with a correlation of "
+        f"{interval(found['spearman'], 2)} (Spearman) and miss by {interval(found['rmse'], 3)} of accuracy{held}. "
+        "Intervals are over these reward models, whose data are the same."
+    )
+
+
+def person_error(summary: dict) -> str:
+    """People's own error, with where it is from; empty where a plan knows none."""
+    found = summary.get("person_error")
+    if not found:
+        return ""
+    if not found["n"]:
+        return f"{found['value']:.3f} (assumed: nobody judged the same items yet)"
+    said = interval(found if "lo" in found else found["value"], 3)
+    return f"{said}, n {found['n']:,}"
+
+
+def second_error(summary: dict) -> str:
+    """How often the strong model is wrong, with n; empty where a plan has none."""
+    second = summary.get("second") or {}
+    if "error" not in second:
+        return ""
+    return f"wrong on {interval(second['error'], 3)} of the {second['n']:,} items that it and people judged"
+
+
 def duration(summary: dict) -> str:
     """The time people would need, at the median pace so far; empty where no pace is known."""
     if not summary.get("pace_ms") or not summary.get("judgments"):

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from annotations.analysis import held_out
 from annotations.analysis.majority import NONE, majority
 from annotations.items.models import Item
 from annotations.judging.models import Judgment
@@ -164,12 +165,14 @@ def _report(plan: RoutingPlan, rows: _Rows) -> dict:
         mine = stratum == kind
         if usable[mine].sum() < min(LEAST, int(mine.sum())):
             return {**counts, "report": None}
+    people = plan.summary.get("person_error") or {}
     audited = doubly_robust.Audited(
         error=np.where(usable, rows.error, np.nan),
         propensity=propensity,
         predicted=rows.predicted,
         group=rows.group,
-        person_error=(plan.summary.get("person_error") or {}).get("value", 0.0),
+        person_error=people.get("value", 0.0),
+        person_bounds=None if people.get("lo") is None else (people["lo"], people["hi"]),
     )
     found = doubly_robust.report(audited, rows.people, score=rows.score, confidence=rows.doubt)
     return {**counts, "report": asdict(found)}
@@ -178,9 +181,15 @@ def _report(plan: RoutingPlan, rows: _Rows) -> dict:
 def _second(rows: _Rows) -> dict | None:
     """Labels that the strong model puts right where it is asked, as a share, from the audits there."""
     use = rows.audit & ~np.isnan(rows.second) & ~np.isnan(rows.error)
-    return (
-        doubly_robust.clustered_mean((rows.error - rows.second)[use], rows.group[use]) if use.any() else None
-    )
+    if not use.any():
+        return None
+    found = doubly_robust.clustered_mean((rows.error - rows.second)[use], rows.group[use])
+    if (
+        found is not None and found["lo"] == found["hi"] == 0
+    ):  # they were right and wrong together, on so many
+        lo, hi = held_out.bounds_of_no_difference(len(np.unique(rows.group[use])))
+        found |= {"lo": lo, "hi": hi}
+    return found
 
 
 def line(plan: RoutingPlan, found: dict | None = None) -> Line:
@@ -197,6 +206,9 @@ def line(plan: RoutingPlan, found: dict | None = None) -> Line:
             f"judged, and at least {LEAST} labels of items sent for their score and of the others are needed.",
             "info",
         )
+    if report["share"] in (0, 1):
+        who = "people" if report["share"] else "the models"
+        return Line(f"Every item goes to {who}, so there is nothing to compare with random.", "info")
     share = f"{percent(report['share'])} human labels"
     numbers = f"{100 * gain['value']:+.1f} points [{100 * gain['lo']:+.1f}, {100 * gain['hi']:+.1f}]".replace(
         "-", "−"

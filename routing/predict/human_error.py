@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from annotations.analysis import held_out
 from annotations.analysis.majority import NONE
 
 PRIOR = (1.0, 19.0)  # 5 %, worth twenty judgments, where nothing is known
@@ -19,16 +20,23 @@ PRIOR = (1.0, 19.0)  # 5 %, worth twenty judgments, where nothing is known
 @dataclass(frozen=True)
 class HumanError:
     """Attributes:
-    rate: the pooled rate, shrunk. n: comparisons of a person with the others' majority. groups: items behind them.
+    rate: the pooled rate, shrunk. lo, hi: the interval of the rate as it was observed, by prompt, widened to hold the
+    shrunk one; None where nothing was observed, or in too few groups. n: comparisons of a person with the others' majority.
     annotator: ids int[a]; by_annotator: their shrunk rates float[a]; counts: int[a].
     """
 
     rate: float
+    lo: float | None
+    hi: float | None
     n: int
-    items: int
     annotator: np.ndarray
     by_annotator: np.ndarray
     counts: np.ndarray
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """(lo, hi), None where nothing was measured."""
+        return None if self.lo is None or self.hi is None else (self.lo, self.hi)
 
 
 def against_others(labels: np.ndarray) -> np.ndarray:
@@ -50,18 +58,19 @@ def against_others(labels: np.ndarray) -> np.ndarray:
     return result
 
 
-def estimate(differs: np.ndarray, annotator: np.ndarray, item: np.ndarray | None = None) -> HumanError:
-    """Rates from comparisons: differs float[m] (NaN left out), annotator int[m], item int[m]."""
+def estimate(differs: np.ndarray, annotator: np.ndarray, group: np.ndarray | None = None) -> HumanError:
+    """Rates from comparisons: differs float[m] (NaN left out), annotator int[m], group int[m] (prompts; alone without)."""
     known = ~np.isnan(differs)
     d, who = differs[known], np.asarray(annotator)[known]
-    items = len(np.unique(np.asarray(item)[known])) if item is not None else int(known.sum())
+    seen = held_out.share(d, np.arange(len(d)) if group is None else np.asarray(group)[known])
     ids, code = np.unique(who, return_inverse=True)
     n = np.bincount(code, minlength=len(ids)).astype(float)
     bad = np.bincount(code, weights=d, minlength=len(ids))
     rate = float((bad.sum() + PRIOR[0]) / (n.sum() + sum(PRIOR)))
     strength = _strength(bad, n, rate)
     shrunk = (bad + strength * rate) / (n + strength) if len(ids) else np.zeros(0)
-    return HumanError(rate, int(n.sum()), items, ids, shrunk, n.astype(int))
+    lo, hi = (None, None) if seen["lo"] is None else (min(rate, seen["lo"]), max(rate, seen["hi"]))
+    return HumanError(rate, lo, hi, int(n.sum()), ids, shrunk, n.astype(int))
 
 
 def _strength(bad: np.ndarray, n: np.ndarray, rate: float) -> float:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from annotations.analysis import held_out
+
 from . import logistic
 
 FOLDS = 5
@@ -69,18 +71,18 @@ class Skill:
 
     Attributes:
         n: labels; groups: prompt groups among them; rate: their weighted error rate.
-        auc: P(an error is ranked above a non-error), 0.5 where one class is missing.
+        auc: estimate of P(an error is ranked above a non-error), without a value where one class is missing.
         log_loss, base_log_loss: of the predictions, and of the constant rate.
-        ece: expected calibration error in ten equal-frequency bins.
+        ece: estimate of the expected calibration error in ten equal-frequency bins.
     """
 
     n: int
     groups: int
     rate: float
-    auc: float
+    auc: dict
     log_loss: float
     base_log_loss: float
-    ece: float
+    ece: dict
 
 
 @dataclass(frozen=True)
@@ -208,20 +210,12 @@ def _skill(y: np.ndarray, p: np.ndarray, w: np.ndarray, group: np.ndarray) -> Sk
         return float(np.average(-y * np.log(q) - (1 - y) * np.log(1 - q), weights=w))
 
     rate = float(np.clip(np.average(y, weights=w), _CLIP, 1 - _CLIP))
-    bins = np.array_split(np.argsort(p, kind="stable"), min(10, len(p)))
-    gaps = [w[b].sum() * abs(np.average(y[b] - p[b], weights=w[b])) for b in bins]
     return Skill(
-        len(y), len(np.unique(group)), rate, auc(y, p, w), loss(p), loss(np.full(len(y), rate)),
-        float(sum(gaps) / w.sum()),
-    )  # fmt: skip
-
-
-def auc(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """P(the score of an error exceeds that of a non-error), ties half; y in [0, 1] splits a row; 0.5 if undefined."""
-    weight = np.ones(len(y)) if weight is None else weight
-    _, code = np.unique(score, return_inverse=True)
-    bad = np.bincount(code, weights=weight * y)
-    good = np.bincount(code, weights=weight * (1 - y))
-    below = np.cumsum(good) - good
-    total = bad.sum() * good.sum()
-    return float(bad @ (below + good / 2) / total) if total > 0 else 0.5
+        n=len(y),
+        groups=len(np.unique(group)),
+        rate=rate,
+        auc=held_out.auc(y, p, group, w),
+        log_loss=loss(p),
+        base_log_loss=loss(np.full(len(y), rate)),
+        ece=held_out.calibration_error(y, p, group, w),
+    )

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from annotations.analysis import held_out
+
 _BLOCK = 256
 
 
@@ -120,7 +122,8 @@ class BayesianMixes:
 
     Attributes:
         weights: float[t], effect on performance of a tag's surplus, as a share of all items; 0 for tags that never vary.
-        skill: {"n", "rmse", "spearman", "coverage"}: five-fold, of the predictions and their 95 % intervals.
+        skill: {"n", "rmse", "spearman", "coverage"}: five-fold, of the predictions and their 95 % intervals; all but
+            n are estimates, over runs.
         low, high: budgets (shares of items) seen in training; outside, `predict` raises ValueError.
     """
 
@@ -198,9 +201,9 @@ def _mix_skill(X: np.ndarray, performance: np.ndarray, folds: int) -> dict:
     residual = performance - held
     return {
         "n": len(X),
-        "rmse": float(np.sqrt(np.mean(residual**2))),
-        "spearman": _spearman(held, performance),
-        "coverage": float((np.abs(residual) <= 1.96 * sd).mean()),
+        "rmse": held_out.root_mean_square(residual),
+        "spearman": held_out.rank_correlation(held, performance),
+        "coverage": held_out.share(np.abs(residual) <= 1.96 * sd, np.arange(len(X))),
     }
 
 
@@ -208,13 +211,6 @@ def _bayesian_ridge(X: np.ndarray, y: np.ndarray):
     from sklearn.linear_model import BayesianRidge  # heavy, and web processes never fit
 
     return BayesianRidge().fit(X, y)
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    from scipy.stats import rankdata
-
-    ra, rb = rankdata(a), rankdata(b)
-    return float(np.corrcoef(ra, rb)[0, 1]) if ra.std() and rb.std() else 0.0
 
 
 @dataclass(frozen=True)
@@ -264,7 +260,8 @@ def fit_quadratic(counts: np.ndarray, performance: np.ndarray) -> QuadraticMixes
 
 
 def paper_skill(kind: str, counts: np.ndarray, performance: np.ndarray, folds: int = 5) -> dict:
-    """Held-out quality of the paper's regressions, `linear` or `quadratic`: {"n", "rmse", "spearman"}; they have no intervals."""
+    """Held-out quality of the paper's regressions, `linear` or `quadratic`: {"n", "rmse", "spearman"}, the last two
+    estimates over runs; their predictions have no intervals."""
     counts = np.asarray(counts, dtype=float)
     held, fold = np.empty(len(counts)), np.arange(len(counts)) % folds
     for f in range(folds):
@@ -278,8 +275,8 @@ def paper_skill(kind: str, counts: np.ndarray, performance: np.ndarray, folds: i
             held[fold == f] = level + _products(mine, rest) @ model.dual
     return {
         "n": len(counts),
-        "rmse": float(np.sqrt(np.mean((performance - held) ** 2))),
-        "spearman": _spearman(held, performance),
+        "rmse": held_out.root_mean_square(performance - held),
+        "spearman": held_out.rank_correlation(held, performance),
     }
 
 

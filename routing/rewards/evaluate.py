@@ -3,7 +3,9 @@
 Ties (target exactly ½) are left out of every figure and counted. Intervals are percentile bootstrap over
 groups (Efron & Tibshirani 1993, ch. 13; clusters as in Field & Welsh 2007): all rows of a group are drawn
 together, so pairs of one prompt are not taken for independent. Every figure is a function of per-group sums,
-so a draw is a product of a count vector and one matrix.
+so a draw is a product of a count vector and one matrix. Two figures are no matter for a bootstrap, and take the bounds of
+`annotations.analysis.held_out`: a share that is the same in every draw (none or all of n), and a calibration error, whose
+draws all lie above it.
 
 An estimate is `{"value", "lo", "hi", "n"}`; where none can be given, the three numbers are None and
 `reason` says why.
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from annotations.analysis import held_out
 from routing.rewards.data import Pairs
 
 LEVEL = 0.95
@@ -26,6 +29,7 @@ ECE_BINS = (5, 10, 20)
 BY_DATASET = ("accuracy", "length_baseline", "gain_over_length", "human_ceiling")
 _NO_CEILING = "no decided pair has two or more human votes"
 _CHUNK = 100
+SHARE, DIFFERENCE, MEAN = "share", "difference", "mean"
 
 Estimate = dict[str, Any]
 
@@ -67,9 +71,9 @@ def evaluate_pairs(
     longer = _half_right(length, rows.sign)
     table.ratio("accuracy", right, ones)
     table.ratio("length_baseline", longer, ones)
-    table.ratio("gain_over_length", right - longer, ones)
-    table.ratio("nll", np.logaddexp(0.0, -rows.sign * logit), ones)
-    table.ratio("brier", (probability - label) ** 2, ones)
+    table.ratio("gain_over_length", right - longer, ones, of=DIFFERENCE)
+    table.ratio("nll", np.logaddexp(0.0, -rows.sign * logit), ones, of=MEAN)
+    table.ratio("brier", (probability - label) ** 2, ones, of=MEAN)
 
     ceiling, voted = _ceiling(rows)
     table.ratio("human_ceiling", ceiling, voted, reason=_NO_CEILING)
@@ -94,7 +98,7 @@ def evaluate_pairs(
         mask = np.array([name == dataset for name in rows.dataset], dtype=float)
         table.ratio(f"dataset accuracy {dataset}", right * mask, mask)
         table.ratio(f"dataset length_baseline {dataset}", longer * mask, mask)
-        table.ratio(f"dataset gain_over_length {dataset}", (right - longer) * mask, mask)
+        table.ratio(f"dataset gain_over_length {dataset}", (right - longer) * mask, mask, of=DIFFERENCE)
         table.ratio(f"dataset human_ceiling {dataset}", ceiling * mask, voted * mask, reason=_NO_CEILING)
 
     confidence = np.maximum(probability, 1.0 - probability)
@@ -147,6 +151,8 @@ class _Sums:
         self.n_groups = len(codes)
         self._columns: list[np.ndarray] = []
         self._figures: dict[str, tuple[Callable[..., np.ndarray], int, str]] = {}
+        self._of: dict[str, str] = {}
+        self._gaps: dict[str, list[int]] = {}
 
     def columns(self, rows: np.ndarray) -> list[int]:
         """Add columns (n, k) to be summed by group; return their positions."""
@@ -165,14 +171,18 @@ class _Sums:
         """Add a figure `function(sums, size)`; sums (..., columns), size (...,) = sum of `count` (n,)."""
         self._figures[name] = function, self.columns(count[:, None])[0], reason
 
-    def ratio(self, name: str, numerator: np.ndarray, count: np.ndarray, **more: str) -> None:
-        """Add the figure Σ numerator / Σ count; `count` is the 0/1 mask of the rows it is about."""
+    def ratio(
+        self, name: str, numerator: np.ndarray, count: np.ndarray, of: str = SHARE, **more: str
+    ) -> None:
+        """Add the figure Σ numerator / Σ count; `count` is the 0/1 mask of the rows it is `of`: a share of them, a
+        difference of two shares, or another mean."""
         top = self.columns(numerator[:, None])[0]
+        self._of[name] = of
         self.figure(name, lambda sums, size: sums[..., top] / size, count, **more)
 
     def calibration_error(self, name: str, gaps: np.ndarray) -> None:
         """Add Σ over bins |Σ (right - confidence)| / n; `gaps` (n, bins)."""
-        columns = self.columns(gaps)
+        columns = self._gaps[name] = self.columns(gaps)
         self.figure(
             name, lambda sums, size: np.abs(sums[..., columns]).sum(axis=-1) / size, np.ones(len(gaps))
         )
@@ -215,6 +225,12 @@ class _Sums:
                 value = float(_safe(function, total[None, :], total[None, column])[0])
                 tail = 100.0 * (1.0 - LEVEL) / 2.0
                 lo, hi = np.nanpercentile(np.concatenate(draws[name]), [tail, 100.0 - tail])
+                if name in self._gaps:
+                    lo, hi = held_out.gap_bounds(matrix[:, self._gaps[name]], matrix[:, column])
+                elif hi - lo < 1e-12 and self._of.get(name) == SHARE:
+                    lo, hi = held_out.bounds_of_flat_share(value, groups)
+                elif hi - lo < 1e-12 and self._of.get(name) == DIFFERENCE and abs(value) < 1e-12:
+                    lo, hi = held_out.bounds_of_no_difference(groups)
                 result[name] = {"value": value, "lo": float(lo), "hi": float(hi), "n": n}
         return result
 
@@ -277,5 +293,5 @@ def paired_gain(
     rows = pairs.take(decided)
     mine, theirs = (_half_right(margin[decided], rows.sign) for margin in both)
     table = _Sums(rows.group)
-    table.ratio("gain", mine - theirs, np.ones(len(rows)))
+    table.ratio("gain", mine - theirs, np.ones(len(rows)), of=DIFFERENCE)
     return table.estimates(seed, n_boot)["gain"]

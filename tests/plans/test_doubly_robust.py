@@ -106,6 +106,41 @@ def test_too_few_prompts_give_no_interval():
     assert doubly_robust.clustered_mean(np.ones(40), np.arange(40) % 4) is None
 
 
+def test_no_error_among_the_labels_is_bounded_by_their_prompts():
+    n = 200
+    error = np.where(np.arange(n) < 40, 0.0, np.nan)  # forty labels in twenty prompts, all right
+    audited = doubly_robust.Audited(error, np.full(n, 0.2), np.full(n, 0.02), np.arange(n) // 2, 0.05)
+    most = 0.1611  # Wilson, 0 of 20
+    found = doubly_robust.report(audited, np.arange(n) % 4 == 0)
+    assert (found.model_error["lo"], found.model_error["n"]) == (0, 40)
+    assert found.model_error["hi"] == pytest.approx(most, abs=1e-4)
+    assert found.routed["value"] == pytest.approx(0.25 * 0.05)
+    assert found.routed["hi"] == pytest.approx(0.25 * 0.05 + 0.75 * most, abs=1e-4)
+    assert found.gain_over_random["value"] == pytest.approx(0)
+    assert found.gain_over_random["hi"] == pytest.approx(0.75 * most, abs=1e-4)
+    assert found.gain_over_random["lo"] == -found.gain_over_random["hi"]
+    assert doubly_robust.clustered_mean(np.ones(40), np.arange(40) // 2, share=True)["lo"] < 0.85
+
+
+def test_what_is_not_known_of_people_is_in_the_levels_and_cancels_in_the_gains():
+    rng = np.random.default_rng(4)
+    error, group = (rng.random(400) < 0.3).astype(float), np.arange(400)
+    people = rng.random(400) < 0.5
+    sure, unsure = (
+        doubly_robust.report(
+            doubly_robust.Audited(error, np.ones(400), np.full(400, 0.3), group, 0.05, bounds), people
+        )
+        for bounds in ((0.05, 0.05), (0.01, 0.15))
+    )
+    assert sure.gain_over_random == unsure.gain_over_random
+    assert unsure.routed["lo"] < sure.routed["lo"]
+    wider = np.hypot(sure.routed["hi"] - sure.routed["value"], people.mean() * 0.1)
+    assert unsure.routed["hi"] - unsure.routed["value"] == pytest.approx(wider)
+    everybody = doubly_robust.Audited(error, np.ones(400), np.full(400, 0.3), group, 0.05, (0.01, 0.15))
+    all_people = doubly_robust.report(everybody, np.ones(400, dtype=bool)).routed
+    assert (all_people["lo"], all_people["hi"]) == pytest.approx((0.01, 0.15))
+
+
 def test_equal_doubt_is_split_in_expectation():
     assert doubly_robust.expected_top(np.array([3.0, 1, 1, 1, 0]), 2).tolist() == pytest.approx(
         [1, 1 / 3, 1 / 3, 1 / 3, 0]

@@ -58,7 +58,7 @@ def test_learned_scores_find_errors_and_explain_themselves():
         "entropy",
         found.tag_names[0],
     }
-    assert scores.prediction.skill.auc > 0.7
+    assert scores.prediction.skill.auc["value"] > 0.7
 
 
 def test_a_label_never_moves_the_score_of_its_own_prompt_group():

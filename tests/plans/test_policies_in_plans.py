@@ -66,7 +66,7 @@ def test_what_is_sure_and_proven_is_accepted_and_the_injected_never(world, judge
     people_say(judge, items, wrong, only=lambda i: i % 2 == 0 or i % 4 == 1)
     plan = make(plain_project, "0.5", overlap=2)
     assert plan.summary["final"]["name"] == "m"
-    assert plan.summary["prediction"]["auc"] > 0.9
+    assert plan.summary["prediction"]["auc"]["lo"] > 0.9
     zone = plan.summary["zone"]
     assert zone["items"] > 20
     assert zone["bound"] <= 0.1
@@ -126,8 +126,10 @@ def test_the_outlook_has_bands_and_the_slider_answers_between_its_points(
     plan = make(plain_project, "0.3", overlap=2)
     stored = plan.summary["outlook"]
     assert [p["share"] for p in stored["points"]] == list(outlook.SHARES)
-    for point in stored["points"]:
-        assert point["routed"]["lo"] <= point["routed"]["value"] <= point["routed"]["hi"]
+    for point in stored["points"][:-1]:
+        assert point["routed"]["lo"] < point["routed"]["value"] < point["routed"]["hi"]
+    last = stored["points"][-1]["routed"]  # all by people, whose error nobody has measured yet
+    assert (last["value"], last["lo"]) == (plan.summary["person_error"]["value"], None)
     assert stored["points"][6]["routed"]["value"] < stored["points"][6]["random"]["value"]
     assert stored["points"][20]["judgments"] == 2 * 120 - 40
     half = outlook.at(stored, 0.525)
@@ -254,6 +256,37 @@ def test_what_people_said_before_any_plan_teaches_every_plan_after(world, judge,
     assert make(plain_project, "0.5").summary["outlook"]["n"] == 80
 
 
+def test_how_well_errors_are_predicted_has_intervals_and_older_plans_say_they_have_none(
+    world, judge, plain_project, alice_client
+):
+    wrong = lambda i: i % 4 == 0  # noqa: E731
+    items = world(80, wrong)
+    people_say(judge, items, wrong)
+    for i, item in enumerate(items):
+        for name in ("ben", "cat"):
+            judge(name, "human", item, "a" if wrong(i) != (i % 9 == 1) else "b")
+    plan = make(plain_project)
+    auc, ece = plan.summary["prediction"]["auc"], plan.summary["prediction"]["ece"]
+    assert auc["lo"] < auc["value"] < auc["hi"]
+    assert ece["lo"] <= ece["value"] < ece["hi"]
+    h = plan.summary["person_error"]
+    assert h["lo"] < h["value"] < h["hi"]
+    url = reverse("plans:detail", args=["pairs", plan.number])
+    page = alice_client.get(url).content.decode()
+    assert (
+        f"ranks above a right label {auc['value']:.2f} [{auc['lo']:.2f}, {auc['hi']:.2f}] of the time" in page
+    )
+    assert f"{h['value']:.3f} [{h['lo']:.3f}, {h['hi']:.3f}], n {h['n']}" in page
+    known = alice_client.get(f"/api/v1/projects/pairs/plans/{plan.number}").json()["summary"]
+    assert known["prediction"]["ece"] == ece
+    plan.summary["prediction"] |= {"auc": 0.734, "ece": 0.048}
+    plan.summary["person_error"] = {"value": 0.037, "n": 240}
+    plan.save()
+    page = alice_client.get(url).content.decode()
+    assert "0.73 (no interval was computed) of the time" in page
+    assert "0.037 (no interval was computed), n 240" in page
+
+
 def test_models_that_judged_few_items_leave_labels_and_plan_as_they_are(
     world, judge, plain_project, alice_client
 ):
@@ -276,7 +309,7 @@ def test_models_that_judged_few_items_leave_labels_and_plan_as_they_are(
     form = alice_client.get(reverse("plans:new", args=["pairs"])).content.decode()
     assert "first (judged 40 of 120 items)" in form
     page = alice_client.get(reverse("plans:detail", args=["pairs", after.number])).content.decode()
-    assert "(judged 120 of 120 items)" in page
+    assert "(a label on 120 of 120 items)" in page
 
 
 def test_a_newer_prompt_of_the_same_model_is_trusted_anew(world, judge, plain_project, alice_client):
@@ -392,7 +425,7 @@ def test_a_model_that_obeys_a_response_moves_nothing_to_acceptance_and_its_words
 
 
 @pytest.mark.parametrize(("policy", "words"), [
-    ("mixes", "their 95 % intervals hold"), ("hyper_linear", "no intervals"), ("hyper_quadratic", "no intervals"),
+    ("mixes", "the 95 % intervals of the predictions hold"), ("hyper_linear", "no intervals"), ("hyper_quadratic", "no intervals"),
 ])  # fmt: skip
 def test_a_plan_by_mixes_says_how_many_reward_models_it_learnt_from_and_how_well_they_predict(
     judge, make_item, plain_project, alice_client, policy, words
@@ -403,13 +436,13 @@ def test_a_plan_by_mixes_says_how_many_reward_models_it_learnt_from_and_how_well
         item = make_item(f"prompt {i}", texts, external_id=f"r{i}", meta={"field": "law" if i % 2 else "art"})
         judge("m", "lm", item, "a" if i % 4 == 1 else "b")  # wrong on half the law
         items.append(item)
-    people_say(judge, items, lambda i: False)
+    people_say(judge, items, lambda i: i % 5 == 0)
     plan = make(plain_project, "0.3", policy=policy, overlap=2)
     runs = plan.summary["runs"]
     assert (runs["n"], runs["items"]) == (200, 80)  # a third of the prompts is held out
     assert 0 < runs["low"] < runs["high"] <= 1
-    assert 0 <= runs["rmse"] < 0.5
-    assert -1 <= runs["spearman"] <= 1
+    assert 0 <= runs["rmse"]["lo"] < runs["rmse"]["value"] < runs["rmse"]["hi"] < 0.5
+    assert -1 <= runs["spearman"]["lo"] < runs["spearman"]["hi"] <= 1
     assert ("coverage" in runs) == (policy == "mixes")
     page = alice_client.get(reverse("plans:detail", args=["pairs", plan.number])).content.decode()
     assert "tags are worth is predicted from 200 small reward models" in page

@@ -90,8 +90,8 @@ def test_ridge_beats_the_papers_regressions_on_planted_gains_and_its_intervals_c
     found = [np.corrcoef(m.gains(tags.astype(float)), item)[0, 1] for m in (ours, linear, quadratic)]
     assert found[0] > max(found[1:])
     assert found[0] > 0.5
-    assert 0.88 <= ours.skill["coverage"] <= 1.0
-    assert ours.skill["spearman"] > 0.4  # the noise allows .71
+    assert 0.88 <= ours.skill["coverage"]["value"] <= 1.0
+    assert ours.skill["spearman"]["value"] > 0.4  # the noise allows .71
     fresh = mixes.draw(sets, 300, seed=6, budget=1000)
     best = mixes.best_of(ours, fresh)
     value = fresh.sent @ item
@@ -146,9 +146,9 @@ def test_held_out_skill_of_the_papers_regressions_is_that_of_fits_one_by_one():
         held[out] = np.column_stack([np.ones(out.sum()), counts[out]]) @ beta
     found = mixes.paper_skill("linear", counts, y)
     assert found["n"] == 40
-    assert found["rmse"] == pytest.approx(np.sqrt(np.mean((y - held) ** 2)), rel=1e-9)
-    assert found["spearman"] > 0.9
+    assert found["rmse"]["value"] == pytest.approx(np.sqrt(np.mean((y - held) ** 2)), rel=1e-9)
+    assert found["spearman"]["value"] > 0.9
     squares = counts[:, :1] ** 2 / 900 + rng.normal(0, 0.01, (40, 1))
     bent = mixes.paper_skill("quadratic", counts[:, :2], squares[:, 0])
-    assert bent["spearman"] > 0.9  # 6 columns and 32 runs: least squares finds the square
-    assert bent["rmse"] < mixes.paper_skill("linear", counts[:, :2], squares[:, 0])["rmse"]
+    assert bent["spearman"]["value"] > 0.9  # 6 columns and 32 runs: least squares finds the square
+    assert bent["rmse"]["value"] < mixes.paper_skill("linear", counts[:, :2], squares[:, 0])["rmse"]["value"]

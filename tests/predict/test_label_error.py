@@ -59,8 +59,8 @@ def test_it_finds_planted_structure_and_is_calibrated():
     assert abs(found.mean.mean() - e.mean()) < 0.03
     assert found.skill.n == np.isfinite(error).sum()
     assert found.skill.log_loss < found.skill.base_log_loss
-    assert found.skill.ece < 0.06
-    assert 0.7 < found.skill.auc < 0.9
+    assert found.skill.ece["value"] < 0.06
+    assert 0.7 < found.skill.auc["lo"] < found.skill.auc["hi"] < 0.95
     assert found.contributions(0)[0][0] in {"x0", "x3"}
 
 
@@ -82,7 +82,7 @@ def test_noise_teaches_nothing_and_says_so():
     X = rng.normal(size=(600, 6))
     y = (rng.random(600) < 0.3).astype(float)
     found = label_error.predict(design_of(X), y, np.arange(600))
-    assert abs(found.skill.auc - 0.5) < 0.08
+    assert abs(found.skill.auc["value"] - 0.5) < 0.08
     assert found.mean.std() < 0.05
 
 
@@ -94,7 +94,7 @@ def test_predictions_of_labelled_items_come_from_other_prompts():
     X = np.eye(60)[group]
     names = tuple(f"g{j}" for j in range(60))
     found = label_error.predict(label_error.Design.of((X, names, True)), y, group)
-    assert found.skill.auc < 0.6
+    assert found.skill.auc["value"] < 0.6
 
 
 @pytest.mark.parametrize(
@@ -133,4 +133,5 @@ def test_rates_of_people_are_shrunk_towards_all_and_spammers_stand_out():
     assert found.by_annotator[20] > 0.35
     assert np.abs(found.by_annotator[:20] - 0.05).max() < 0.08
     nothing = human_error.estimate(np.array([np.nan]), np.array([3]))
-    assert (nothing.n, nothing.rate) == (0, 0.05)
+    assert (nothing.n, nothing.rate, nothing.bounds) == (0, 0.05, None)
+    assert found.lo < found.rate < found.hi

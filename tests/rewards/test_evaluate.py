@@ -88,6 +88,19 @@ def test_calibration_error_ignores_which_side_was_shown_first():
     assert sum(point["accuracy"]["n"] for point in honest["calibration"]) == 4000
 
 
+def test_all_right_no_gain_and_calibration_have_intervals_that_hold_them():
+    p = np.random.default_rng(1).uniform(0.5, 1, size=60)
+    found = evaluate_pairs(p, make_pairs([1] * 60), seed=0)
+    assert (found["accuracy"]["value"], found["accuracy"]["hi"]) == (1, 1)
+    assert found["accuracy"]["lo"] == pytest.approx(0.9398, abs=1e-4)  # Wilson, 60 of 60
+    honest = (np.random.default_rng(2).uniform(size=60) < p).astype(float)
+    for bins in (5, 10, 20):
+        error = evaluate_pairs(p, make_pairs(honest), seed=0)[f"ece{bins}"]
+        assert (
+            error["lo"] == 0 < error["value"] < error["hi"]
+        )  # well calibrated, and the draws all lie above it
+
+
 def test_no_interval_is_invented():
     one_group = evaluate_pairs(np.full(20, 0.7), make_pairs([1] * 20, group=["g"] * 20), seed=0)
     assert one_group["accuracy"]["value"] is None

@@ -45,6 +45,13 @@ def test_a_reward_of_length_is_found_out():
     blind = perturb.pass_rates(By(lambda t: 0.0), pairs, seed=0)
     assert blind["flattered"]["value"] == 1.0  # no change is what flattery should bring
     assert longer["repeated"]["n"] == 60
+    groups = len(set(pairs.group))
+    for always in (longer["truncated"], blind["flattered"]):
+        assert always["lo"] == pytest.approx(1 - longer["repeated"]["hi"])
+        assert always["hi"] == 1
+    assert longer["repeated"]["hi"] == pytest.approx(
+        3.8415 / (groups + 3.8415), abs=1e-4
+    )  # Wilson, none of so many
 
 
 def test_saturation_finds_where_ratings_stop_to_rise():

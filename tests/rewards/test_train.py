@@ -266,7 +266,9 @@ def test_language_models_are_the_yardstick_only_where_people_are_not():
     metrics = train.evaluate(train.margins(model, material.holdout), material.holdout, seed=0)
     assert (metrics["yardstick"], metrics["n_holdout"]) == ("human", 25)
     assert metrics["accuracy"]["value"] == 1.0
-    assert metrics["by_source"]["lm"] == {"value": 0.0, "lo": 0.0, "hi": 0.0, "n": 15}
+    lm = metrics["by_source"]["lm"]
+    assert (lm["value"], lm["lo"], lm["n"]) == (0.0, 0.0, 15)
+    assert lm["hi"] == pytest.approx(0.2039, abs=1e-4)  # Wilson, 0 of 15
 
     human_only = prepare.prepare(rows, prepare.Spec(judgments=prepare.HUMAN_ONLY))
     assert len(human_only.holdout) == 25
