@@ -212,7 +212,7 @@ def _scores(question, layout: Layout, given: _Given, name: str) -> dict:
         row["ties"] = question.ties
     row["rows"] = [
         {
-            "letter": LETTERS[place],
+            "letter": _letter(place, layout),
             "place": place,
             "field": f"{name}-{place}",
             "value": given.one(f"{name}-{place}"),
@@ -223,6 +223,11 @@ def _scores(question, layout: Layout, given: _Given, name: str) -> dict:
         for place in range(layout.n)
     ]
     return row
+
+
+def _letter(place: int, layout: Layout) -> str:
+    """What the response is called beside its answer: nothing where it is the only one."""
+    return LETTERS[place] if layout.n > 1 else ""
 
 
 def _choice(question, layout: Layout, given: _Given, name: str) -> dict:
@@ -242,7 +247,11 @@ def _choice(question, layout: Layout, given: _Given, name: str) -> dict:
         return row | {"options": options(name)}
     return row | {
         "rows": [
-            {"letter": LETTERS[place], "field": f"{name}-{place}", "options": options(f"{name}-{place}")}
+            {
+                "letter": _letter(place, layout),
+                "field": f"{name}-{place}",
+                "options": options(f"{name}-{place}"),
+            }
             for place in range(layout.n)
         ]
     }
@@ -254,7 +263,11 @@ def _text(question, layout: Layout, given: _Given, name: str) -> dict:
         return row | {"value": given.one(name)}
     return row | {
         "rows": [
-            {"letter": LETTERS[place], "field": f"{name}-{place}", "value": given.one(f"{name}-{place}")}
+            {
+                "letter": _letter(place, layout),
+                "field": f"{name}-{place}",
+                "value": given.one(f"{name}-{place}"),
+            }
             for place in range(layout.n)
         ]
     }

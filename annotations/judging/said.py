@@ -24,6 +24,7 @@ def in_words(definition: Definition, answer: Answer, order: str = "") -> list[st
         return [str(OUTCOMES[answer.outcome])]
     places = {int(index): place for place, index in enumerate(order)}
     letter = {n: LETTERS[places.get(n, n)] for n in range(8)}
+    alone = len(order) == 1
     asked = {question.name: question for question in definition.questions}
     lines = []
     for c in answer.comparisons:
@@ -49,7 +50,7 @@ def in_words(definition: Definition, answer: Answer, order: str = "") -> list[st
         else:
             lines.append(f"{_label(question, name)}: {_choice(words, value)}")
     for name, given in values.items():
-        each = ", ".join(f"{place} {value}" for place, value in sorted(given))
+        each = ", ".join(value if alone else f"{place} {value}" for place, value in sorted(given))
         lines.append(f"{_label(asked.get(name), name)}: {each}")
     return lines
 

@@ -16,6 +16,7 @@ def page_words() -> dict[str, str]:
         "one_part": _("1 part marked"),
         "parts": _("{n} parts marked"),
         "marked_parts": _("Marked parts of response {letter}"),
+        "marked_parts_alone": _("Marked parts of the response"),
         "note": _("Why?"),
         "note_on": _("Note on “{quote}”"),
         "delete": _("Delete"),

@@ -33,12 +33,14 @@ RESERVED = {
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing the keyboard can do: `key` is the default, `words` the line of the cheat sheet."""
+    """One thing the keyboard can do: `key` is the default, `words` the line of the cheat sheet, `alone` that line
+    where the item has one response."""
 
     name: str
     key: str
     words: str
     group: str
+    alone: str = ""
 
 
 ANSWER, FINISH, READ = (
@@ -67,7 +69,13 @@ ACTIONS = (
     Action("skip", "s", gettext_lazy("Skip, then a number for the reason"), FINISH),
     Action("flag", "f", gettext_lazy("Flag, then a number for the reason"), FINISH),
     Action("prompt", "p", gettext_lazy("Go to the prompt; again: fold it"), READ),
-    Action("pane_1", "a", gettext_lazy("Response A; then ↑ ↓ to scroll"), READ),
+    Action(
+        "pane_1",
+        "a",
+        gettext_lazy("Response A; then ↑ ↓ to scroll"),
+        READ,
+        alone=gettext_lazy("The response; then ↑ ↓ to scroll"),
+    ),
     Action("pane_2", "d", gettext_lazy("Response B"), READ),
     Action("pane_3", "w", gettext_lazy("Response C"), READ),
     Action("pane_4", "r", gettext_lazy("Response D"), READ),
@@ -160,10 +168,10 @@ def shown(key: str) -> str:
     return NAMED.get(key, key)
 
 
-def sheet(keys: Mapping[str, str]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The cheat sheet of these keys, `[(group, [(cap, words)])]`, without what is switched off."""
-    groups: dict[str, list[tuple[str, str]]] = {}
+def sheet(keys: Mapping[str, str]) -> list[tuple[str, list[tuple[str, Action]]]]:
+    """The cheat sheet of these keys, `[(group, [(cap, action)])]`, without what is switched off."""
+    groups: dict[str, list[tuple[str, Action]]] = {}
     for action in ACTIONS:
         if keys[action.name] != OFF:
-            groups.setdefault(str(action.group), []).append((shown(keys[action.name]), action.words))
+            groups.setdefault(str(action.group), []).append((shown(keys[action.name]), action))
     return list(groups.items())

@@ -65,7 +65,7 @@ def test_only_what_differs_is_kept_and_read_back():
     assert kept == {"tie": "ж", "flag": "", "digits": ""}
     keys = keymap.of({"keys": kept, "theme": "dark"})
     assert {name: key for name, key in keys.items() if key != keymap.DEFAULTS[name]} == kept
-    shown = [words for _, rows in keymap.sheet(keys) for _, words in rows]
+    shown = [action.words for _, rows in keymap.sheet(keys) for _, action in rows]
     assert "Tie" in shown
     assert not any(words.startswith("Flag") for words in shown)
 

@@ -16,12 +16,19 @@
   const form = () => document.getElementById("answer");
   const narrow = window.matchMedia("(max-width: 52rem)");
 
+  // Whether folding hides anything: a short prompt needs no button that shows the rest.
+  function isCut(prompt) {
+    const prose = Array.from(prompt.querySelectorAll(".turn .prose"));
+    const last = prose[prose.length - 1];
+    return prose.length > 1 || Boolean(prompt.querySelector(".context")) || !last || last.scrollHeight > last.clientHeight + 1;
+  }
+
   function fold(yes) {
     const prompt = document.getElementById("prompt");
     if (!prompt) return;
     prompt.classList.toggle("is-folded", yes);
     const button = prompt.querySelector(".prompt-fold");
-    button.hidden = false;
+    button.hidden = folded === null && yes && !isCut(prompt);
     button.setAttribute("aria-expanded", String(!yes));
     button.querySelector("span").textContent = say(yes ? "unfold" : "fold");
     const body = document.getElementById("prompt-body");

@@ -26,6 +26,23 @@
     document.body.classList.toggle("no-digit-keys", !map.digits);
   }
 
+  // The sheet of keys holds what this item's responses and questions take; between items it holds everything.
+  function fitHelp() {
+    const region = document.getElementById("desk");
+    const n = region && region.dataset.n ? Number(region.dataset.n) : 0;
+    const compares = Boolean(form() && form().querySelector(".q-comparison"));
+    document.querySelectorAll("#help [data-action]").forEach((row) => {
+      const name = row.dataset.action;
+      const place = /^pane_(\d)$/.exec(name);
+      row.hidden = n > 0 && ((place && Number(place[1]) > n) || (name === "layout" && n < 2)
+        || (["left", "right", "tie", "both_bad"].includes(name) && form() && !compares));
+      if (!row.dataset.alone) return;
+      const words = row.querySelector("dd");
+      row.dataset.words = row.dataset.words || words.textContent;
+      words.textContent = n === 1 ? row.dataset.alone : row.dataset.words;
+    });
+  }
+
   // The candidates for one press, best first: what is written on the key, then what stands there on a Latin layout.
   function candidates(event) {
     const key = LIKE[event.key] || event.key;
@@ -253,11 +270,15 @@
   document.addEventListener("focusin", (event) => {
     if (event.target.id !== "desk-title") left = null;
   });
+  function setUp() {
+    showCaps();
+    fitHelp();
+  }
   document.addEventListener("DOMContentLoaded", () => {
     readMap();
-    showCaps();
+    setUp();
   });
-  document.addEventListener("htmx:afterSettle", showCaps);
+  document.addEventListener("htmx:afterSettle", setUp);
 
   window.plumbline = Object.assign(window.plumbline || {}, {
     slots, isAnswered, cap: (name) => (map[name] ? CAPS[map[name]] || map[name] : ""), onKey: (name, run) => (ACTIONS[name] = run),

@@ -85,7 +85,7 @@
     const focused = document.activeElement && holder && holder.contains(document.activeElement)
       ? document.activeElement.dataset.mark : null;
     const fresh = make("ol", undefined, "marks");
-    fresh.setAttribute("aria-label", say("marked_parts", { letter: letter(Number(section.dataset.pane)) }));
+    fresh.setAttribute("aria-label", say(document.querySelectorAll("#desk [data-pane]").length > 1 ? "marked_parts" : "marked_parts_alone", { letter: letter(Number(section.dataset.pane)) }));
     rows.sort((one, other) => one.mark.start - other.mark.start || one.mark.end - other.mark.end);
     rows.forEach(({ tool, mark, index }) => {
       const row = make("li", undefined, "mark-row");
