@@ -80,6 +80,8 @@ def _settings(plan: RoutingPlan) -> tuple[list[RouteSetting], int]:
     )
     second = (plan.summary.get("second") or {}).get("id")
     strong = cascade.queue_of(second) if second else None
+    kept = Annotator.objects.filter(project=plan.project_id, pk=(plan.summary.get("final") or {}).get("id"))
+    final = kept.values_list("pk", flat=True).first()
     settings, judgments = [], 0
     for item_id, route, propensity, is_audit, priority, queue, judged in rows.iterator(chunk_size=5000):
         settings.append(
@@ -90,7 +92,7 @@ def _settings(plan: RoutingPlan) -> tuple[list[RouteSetting], int]:
                 is_audit,
                 priority,
                 wanted=max(plan.overlap, judged),
-                label_by=second if strong and queue == strong else None,
+                label_by=second if strong and queue == strong else final,
             )
         )
         if route != Item.Route.LM:

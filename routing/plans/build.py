@@ -185,7 +185,7 @@ def _or_random(
 
 def _interval(found: dict) -> str:
     value, lo, hi = (f"{found[key]:+.3f}".replace("-", "−") for key in ("value", "lo", "hi"))
-    return f"{value} [{lo}, {hi}], n {found['n']:,}"
+    return f"{value} [{lo},\u00a0{hi}], n\u00a0{found['n']:,}"
 
 
 def compare(known: reading.Known, scores: policies.Scores, people: int) -> doubly_robust.Report | None:

@@ -152,12 +152,12 @@ def _money(micros: float, currency: str, in_words: Callable[[Decimal, str], str]
 
 def sentence(point: dict, currency: str, each_micros: int, in_words: Callable[[Decimal, str], str]) -> str:
     """People's part of one point in words: how many items, what it costs and how long it takes."""
-    text = f"At {percent(point['share'])} people judge {point['items']:,.0f} items: {point['judgments']:,.0f} judgments to give"
+    text = f"At {percent(point['share'])} people judge {point['items']:,.0f} items: about {point['judgments']:,.0f} judgments to give"
     if each_micros:
         text += f" for {_money(point['cost_micros'], currency, in_words)}"
     if point["minutes"] is not None:
         minutes = point["minutes"]
-        text += f", about {minutes:.0f} min" if minutes < 120 else f", about {minutes / 60:.1f} h"
+        text += f", {minutes:.0f} min" if minutes < 120 else f", {minutes / 60:.1f} h"
     return f"{text}."
 
 
@@ -211,7 +211,12 @@ def picture(stored: dict, share: float) -> Plot | None:
             if p[name] is not None
         ]
 
-    series = [Series("At random", line("random"), "baseline"), Series("This order", line("routed"), "human")]
+    if stored.get("second"):  # people get what it is not given: no order to hold against random
+        series = [Series("People's part", line("routed"), "human")]
+    else:
+        series = [
+            Series("At random", line("random"), "baseline"), Series("This order", line("routed"), "human"),
+        ]  # fmt: skip
     here = at(stored, share)
     if here and here["routed"]:
         e = here["routed"]

@@ -9,7 +9,7 @@ from . import policies
 LEARNED = frozenset(name for name, policy in policies.POLICIES.items() if policy.learns)
 
 _FIXED = {
-    "no_verdict": "no model gave a verdict",
+    "no_verdict": "the model whose label would stand gave no verdict",
     "injected": "a response speaks to the judge, so no model's word is taken alone",
     "contradicts_itself": "the model contradicts itself in the two orders",
     "order_unknown": "the model was asked in one order only",

@@ -198,6 +198,13 @@ def line(plan: RoutingPlan, found: dict | None = None) -> Line:
     report = found.get("report")
     if not plan.summary.get("final"):
         return Line("No model has judged here, so there is nothing to measure routing against.", "info")
+    second = plan.summary.get("second") or {}
+    if report and second.get("items"):
+        return Line(
+            f"What this plan is worth beside random is not measured while {second['name']} judges a part of it: only what "
+            "people put right is, and they are given what it is not.",
+            "info",
+        )
     gain = report and report["gain_over_random"]
     if not gain:
         audits = plan.summary.get("audits_in_all", plan.summary.get("audits", 0))

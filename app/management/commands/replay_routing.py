@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from annotations.items import readers
 from app.management.base import PlumblineCommand
+from app.web.shares import percent
 from routing.plans import policies, replay, replay_cases, replay_plot
 
 DEFAULT = (
@@ -130,23 +131,23 @@ class Command(PlumblineCommand):
                 self.say("")
                 self.say(
                     f"{row.source or 'file'} × {row.annotator}, {row.mode}: the model is wrong on "
-                    f"{_percent(error)}, {row.splits} splits"
+                    f"{_percent(error)} of {error['n'] if error else 0:,} items, {row.splits} splits"
                 )
                 self.say(
-                    f"  {'policy':<16}{'budget':>7}{'residual error':>25}{'gain over random':>25}{'reward model':>25}"
+                    f"  {'policy':<16}{'budget':>8}{'residual error':>25}{'gain, in points':>27}  {'reward model':>25}"
                 )
             mark = "" if row.policy == "random" else _mark(row.gain_over_random)
             self.say(
-                f"  {row.policy:<16}{row.budget:>7.0%}{_percent(row.residual_error):>25}"
-                f"{'' if row.policy == 'random' else _percent(row.gain_over_random, signed=True):>25}"
-                f"{_percent(row.reward_accuracy):>25} {mark}"
+                f"  {row.policy:<16}{percent(row.budget):>8}{_percent(row.residual_error):>25}"
+                f"{'' if row.policy == 'random' else _percent(row.gain_over_random, signed=True):>25} {mark or ' '}"
+                f"  {_percent(row.reward_accuracy):>25}"
             )
             if row.fallback and row.budget == max(r.budget for r in rows):
                 self.say(f"    {row.policy}: {row.fallback}")
         self.say("")
         self.say(
-            "+ better, - worse than random with an interval that excludes zero. Intervals are by prompt; the reward "
-            "model's accuracy is reported without a claim."
+            "Residual error: labels that are wrong in the end. Gain: how much less than random at the same budget; * where its "
+            "interval excludes zero. Intervals are 95 %, by prompt; the reward model's accuracy is reported without a claim."
         )
 
     def _write(self, folder: Path, rows: list[replay.Row], payload: dict) -> None:
@@ -207,11 +208,11 @@ def _percent(estimate: dict | None, *, signed: bool = False) -> str:
     if estimate is None or not math.isfinite(estimate["value"]):
         return "not known"
     sign = "+" if signed else ""
-    value, low, high = (100 * estimate[key] for key in ("value", "lo", "hi"))
-    return f"{value:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}] %"
+    value, low, high = (
+        f"{round(100 * estimate[key], 1) + 0.0:{sign}.1f}".replace("-", "−") for key in ("value", "lo", "hi")
+    )
+    return f"{value} [{low}, {high}]{'' if signed else ' %'}"
 
 
 def _mark(gain: dict | None) -> str:
-    if gain is None:
-        return ""
-    return "+" if gain["lo"] > 0 else "-" if gain["hi"] < 0 else ""
+    return "*" if gain is not None and (gain["lo"] > 0 or gain["hi"] < 0) else ""
