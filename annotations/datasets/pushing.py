@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from django.db import transaction
+from django.db.models import Q
 from django.urls import reverse
 
 from annotations.projects.access import require
@@ -126,16 +127,34 @@ def record(*, actor, snapshot, repository: str, public: bool, format: str) -> No
 
 
 def push(row: HubPush, *, report: hub.Report | None = None) -> HubPush:
-    """Send what the row says, again from the start after a crash, and keep where it stands. Raises as `push_folder`, or Busy."""
+    """Send what the row says, again from the start after a crash, and keep where it stands. Raises as `push_folder`, or Busy.
+
+    A Job that is tried again passed no check of `start_push`: of two that run for one repository the later refuses.
+    """
     export = row.export
     export.refresh_from_db()
     if export.state != Export.State.READY:
         raise Busy(
             f"The export's files are {export.get_state_display().lower()}. Export again, then push that."
         )
+    _check_first(row)
     done = hub.push_folder(
         folder=exports.folder_of(export), repository=row.repository, public=row.public, report=report
     )
     row.url, row.commit, row.changed = done.url, done.commit, done.changed
     row.save(update_fields=["url", "commit", "changed"])
     return row
+
+
+def _check_first(row: HubPush) -> None:
+    """Raises Busy where another push to the repository began to run before this one's Job."""
+    mine = Job.objects.filter(pk=row.job_id).first()
+    if mine is None:
+        return
+    others = HubPush.objects.filter(repository__iexact=row.repository).exclude(pk=row.pk)
+    running = Job.objects.filter(pk__in=others.values("job_id"), state=Job.State.RUNNING)
+    before = Q(started_at__lt=mine.started_at) | Q(started_at=mine.started_at, pk__lt=mine.pk)
+    if running.filter(before).exists():
+        raise Busy(
+            f"Another push to {row.repository} is running. Wait for its end, or cancel it; then run this again."
+        )

@@ -232,6 +232,23 @@ def test_files_that_changed_on_the_disk_are_not_sent(there, made, api):
     assert there.asked == []
 
 
+def test_a_push_that_is_tried_again_waits_for_the_one_that_runs(there, made, api):
+    first = made()
+    there.fail += [["/commit/", 418, 1]]
+    failed = pushed(api, first)
+    assert failed.state == "failed"
+    second = made("native", "jsonl")
+    sent = api.post(address(second), {"repository": NAME}, format="json").json()["id"]
+    other = runner.claim(sent, "another worker")
+    runner.retry(failed)
+    again = runner.run(failed.pk)
+    assert (again.state, f"Another push to {NAME} is running" in again.error) == ("failed", True)
+    assert len(there.repos[NAME].commits) == 1  # the one that made the repository
+    Job.objects.filter(pk=other.pk).update(state="succeeded")
+    runner.retry(again)
+    assert runner.run(again.pk).state == "succeeded"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_push_is_cancelled_while_a_file_is_sent_and_goes_on_when_retried(there, made, api):
     row = made()
