@@ -10,13 +10,28 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from contextlib import suppress
+from pathlib import Path
 
 from kombu.exceptions import ChannelError
 from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
+PART_SECONDS = 600  # a message is written in less, by far
 TRIES = 50
 PAUSE_SECONDS = 0.02
+
+
+def sweep_parts(control_folder: str | os.PathLike) -> int:
+    """Remove what writers left that were killed in the middle of a message; returns how many files. Their jobs are
+    sent again from the rows."""
+    swept = 0
+    for part in Path(control_folder).glob("*.part"):
+        with suppress(FileNotFoundError):  # whole by now, or another worker was first
+            if time.time() - part.stat().st_mtime > PART_SECONDS:
+                part.unlink()
+                swept += 1
+    return swept
 
 
 class Channel(filesystem.Channel):

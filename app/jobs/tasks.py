@@ -7,9 +7,10 @@ import threading
 
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown
+from django.conf import settings
 from django.db import close_old_connections, connection
 
-from . import retention, runner
+from . import broker, retention, runner
 
 BEAT_SECONDS = 20
 
@@ -30,6 +31,14 @@ def sweep() -> None:
 def forget_logs() -> None:
     """Forget what jobs logged long ago."""
     retention.forget_logs()
+
+
+@worker_ready.connect
+def _sweep_parts(**_: object) -> None:
+    """Clear away what killed writers left in the embedded broker's folder."""
+    folder = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("control_folder")
+    if folder:
+        broker.sweep_parts(folder)
 
 
 _stop = threading.Event()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -10,7 +12,7 @@ from django.conf import settings
 from kombu import Connection
 from kombu.transport import virtual
 
-from app.jobs import broker
+from app.jobs import broker, tasks
 
 
 @pytest.fixture
@@ -49,6 +51,24 @@ def test_the_embedded_default_uses_it():
         pytest.skip("Redis is the broker here")
     with app.connection_for_write() as connection:
         assert isinstance(connection.transport, broker.Transport)
+
+
+def test_parts_that_killed_writers_left_go_where_a_worker_starts(tmp_path, settings):
+    control = tmp_path / "control"
+    control.mkdir()
+    old, fresh, bound = (
+        control / "1_a.default.msg.part",
+        control / "2_b.default.msg.part",
+        control / "x.exchange",
+    )
+    for path in (old, fresh, bound):
+        path.write_text("{")
+    long_ago = time.time() - 2 * broker.PART_SECONDS
+    for path in (old, bound):
+        os.utime(path, (long_ago, long_ago))
+    settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"control_folder": str(control)}
+    tasks._sweep_parts()
+    assert sorted(control.iterdir()) == sorted([fresh, bound])
 
 
 @pytest.mark.parametrize("left", [b"", b'{"body": "W1', b"\xff\xfe"])
