@@ -212,6 +212,15 @@ def test_the_command_reports_beside_the_baseline_and_the_ceiling(plain_project, 
     assert said["released"]
 
 
+def test_the_command_gives_no_share_of_a_few_pairs():
+    from annotations.criteria.evidence import share
+    from app.management.commands.evolve_criteria import FEWEST, _words
+
+    assert _words(share(3, FEWEST - 1)) == "too few pairs to say (n 9)"
+    assert _words(share(7, FEWEST)) == "70.0 % [39.7, 89.2], n 10"
+    assert _words(None) == "nothing (no such pairs)"
+
+
 def test_the_command_refuses_what_it_cannot_do(plain_project, make_item):
     from django.core.management import CommandError
 

@@ -8,6 +8,8 @@ from annotations.criteria import lab, material, rounds, settling
 from annotations.projects.models import Project
 from app.management.base import PlumblineCommand
 
+FEWEST = 10  # of fewer pairs a share says next to nothing: its interval spans half of all there is
+
 
 class Command(PlumblineCommand):
     help = (
@@ -87,6 +89,6 @@ class Command(PlumblineCommand):
 def _words(est: dict | None) -> str:
     if est is None:
         return "nothing (no such pairs)"
-    if est["lo"] is None:
-        return f"{100 * est['value']:.1f} %, n {est['n']:,}"
+    if est["n"] < FEWEST or est["lo"] is None:
+        return f"too few pairs to say (n {est['n']:,})"
     return f"{100 * est['value']:.1f} % [{100 * est['lo']:.1f}, {100 * est['hi']:.1f}], n {est['n']:,}"
