@@ -69,7 +69,9 @@ def people_say(project, items, only):
 
 
 def run_jobs(kind: str) -> None:
-    for job in Job.objects.filter(kind=kind, state="queued"):
+    waiting = list(Job.objects.filter(kind=kind, state="queued"))
+    assert waiting, f"no {kind} is queued"
+    for job in waiting:
         assert runner.run(job.pk).state == "succeeded", job.log
 
 
