@@ -210,7 +210,10 @@ class PushForm(forms.Form):
     )
     public = forms.TypedChoiceField(
         label="Who may see it",
-        choices=[("", "Who may see this owner's private data"), ("1", "Everybody")],
+        choices=[
+            ("", "Only the repository's owner, and the members where that is an organisation"),
+            ("1", "Everybody"),
+        ],
         coerce=bool,
         empty_value=False,
         required=False,

@@ -75,6 +75,12 @@ class Job(models.Model):
         }
 
     @property
+    def why_ended(self) -> str:
+        """What a job that did not succeed says beside its state; nothing where that would repeat the state."""
+        said = self.error or self.message
+        return "" if said == self.get_state_display() else said
+
+    @property
     def fraction(self) -> float | None:
         """Share done in [0, 1], or None while the total is unknown."""
         if self.state == self.State.SUCCEEDED:

@@ -110,7 +110,7 @@ def cancel(job: Job) -> Job:
     stopped = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED).update(
         state=Job.State.CANCELLED,
         finished_at=now,
-        message="Cancelled before it started",
+        message="It had not begun",
         cancel_requested=True,
     )
     if not stopped:
@@ -242,7 +242,7 @@ def run(job_id, worker: str = "") -> Job | None:
         log.warning("job.lost", job=str(job.pk), kind=job.kind)
         return None
     except JobCancelled:
-        _finish(job, state=Job.State.CANCELLED, message="Cancelled")
+        _finish(job, state=Job.State.CANCELLED, message=Job.State.CANCELLED.label)
     except JobFailed as error:
         context.flush()
         _finish(job, state=Job.State.FAILED, error=str(error), message="Failed")

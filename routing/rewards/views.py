@@ -156,7 +156,8 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
     elif any(request.GET.get(side) for side in ("a", "b")):
         refused = "Choose two different models of this project."
     crumbs = [("Reward models", reverse("rewards:list", args=[slug])), ("Compare", "")]
-    context = {"models": found, "chosen": chosen, "view": view, "refused": refused}
+    choices = [(model, loss_words(model.loss)) for model in found]
+    context = {"models": found, "choices": choices, "chosen": chosen, "view": view, "refused": refused}
     return render(
         request, "rewards/compare.html", _page(project, crumbs, **context), status=400 if refused else 200
     )

@@ -42,6 +42,9 @@ def test_a_job_is_stopped_where_it_is_shown_and_renews_the_page_that_shows_its_r
     stopped = alice_client.post(f"{cancel}?renew=1", headers={"HX-Request": "true"})
     assert Job.objects.get().state == "cancelled"
     assert (stopped.status_code, stopped["HX-Refresh"]) == (286, "true")
+    assert "<strong>Judge: cancelled.</strong> It had not begun" in stopped.content.decode()
+    Job.objects.update(message="Cancelled")  # as one that ran says
+    assert "<strong>Judge: cancelled.</strong> </p>" in alice_client.get(progress).content.decode()
     assert "hx-get" not in stopped.content.decode()
     assert "HX-Refresh" not in alice_client.get(progress)
 

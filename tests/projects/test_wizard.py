@@ -205,7 +205,7 @@ def test_rows_of_unknown_keys_are_mapped_and_the_mapping_serves_again(project, a
     check = step(alice_client.post(page, {"file": jsonl(more, "more.jsonl")}))
     assert "Our votes</option>" in alice_client.get(check).content.decode()
     used = alice_client.post(check, {"use": "1", "saved": saved.pk}).content.decode()
-    assert "4 new items, with 4 judgments of 1 person; nothing wrong" in used
+    assert "4 new items, with 4 judgments of 1 person; no row left out" in used
     step(alice_client.post(check, posted | {"next": "1"}))
     runner.run(Job.objects.filter(scope="pairs", kind="judging.import").latest("created_at").pk)
     assert Item.objects.count() == 8

@@ -17,6 +17,7 @@ def test_two_models_are_compared_on_the_same_pairs(register, alice_client):
     page = alice_client.get(url, {"a": good.public_id, "b": bad.public_id}).content.decode()
     assert f"{good.public_id} is better than {bad.public_id} by " in page
     assert "Correlation of score and length" in page
+    assert page.count(f"{good.public_id} · Scaled Bradley–Terry") == 2  # in both lists, in words
     turned = alice_client.get(url, {"a": bad.public_id, "b": good.public_id}).content.decode()
     assert f"{good.public_id} is better than {bad.public_id} by " in turned
     same = alice_client.get(url, {"a": good.public_id, "b": good.public_id})
