@@ -52,7 +52,7 @@ def test_the_pages_show_them_and_escape_raw_calls(plain_project, make_item, judg
     judge("parrot <b>", "lm", item, "a", raw=raw)
     page = alice_client.get(reverse("lm:list", args=["pairs"])).content.decode()
     assert "parrot &lt;b&gt;" in page
-    assert "100.0 %" in page
+    assert "100.0\xa0%" in page
     assert "n 1" in page
     detail = Annotator.objects.get(kind="lm").lm
     page = alice_client.get(reverse("lm:detail", args=["pairs", detail.pk])).content.decode()

@@ -148,7 +148,7 @@ def test_the_page_says_where_length_wins_what_fools_it_and_where_scores_saturate
         },
     )
     url = reverse("rewards:detail", args=["pairs", model.public_id])
-    page = alice_client.get(url).content.decode()
+    page = alice_client.get(url).content.decode().replace("\xa0", " ")
     for words in (
         "the longer response would on 70.0 %",
         "No better than choosing the longer response: the interval includes 0.",

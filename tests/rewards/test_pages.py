@@ -94,7 +94,7 @@ def test_a_training_is_started_watched_and_opened(pairs_project, alice_client):
     run.refresh_from_db()
     model = run.reward_model
     listed = alice_client.get("/p/pairs/reward-models/").content.decode()
-    assert queries.headline(model) in listed.replace("&#x27;", "'")
+    assert queries.headline(model) in listed.replace("&#x27;", "'").replace("\xa0", " ")
     shown = alice_client.get(f"/p/pairs/reward-models/{model.public_id}/").content.decode()
     for line in queries.cautions(model):
         assert line in shown

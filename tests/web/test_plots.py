@@ -1,6 +1,7 @@
 """Plots are well-formed, escaped, free of inline styles, and true to their numbers."""
 
 import math
+import re
 from itertools import pairwise
 
 import pytest
@@ -105,9 +106,21 @@ def test_ticks_of_a_quarter_say_so():
 
 
 def test_a_heat_maps_numbers_keep_two_digits_below_zero_too():
-    svg = heat_plot(
+    plot = heat_plot(
         ["a", "b", "c"], [[None, -0.064, -0.001], [0.5, None, 1.0], [-1.0, 0.0, None]], title="t"
-    ).svg
-    for words in ("−.06", ".00", ".50", "1.0", "−1.0"):
-        assert f">{words}<" in svg
-    assert "−.00" not in svg
+    )
+    for svg in (plot.svg, plot.narrow):
+        for words in ("−.06", ".00", ".50", "1.0", "−1.0"):
+            assert f">{words}<" in svg
+        assert "−.00" not in svg
+
+
+def test_a_heat_map_fits_a_phone_with_its_names_beneath():
+    names = [f"annotator with a long name {n}" for n in range(12)]
+    plot = heat_plot(names, [[0.5] * 12] * 12, title="t")
+    width, height = map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', plot.narrow).groups())
+    boxes = re.findall(r'<rect [^>]*x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"', plot.narrow)
+    assert (width, len(boxes)) == (360, 144)
+    assert max(float(x) + float(w) for x, _, w in boxes) <= width
+    assert [f"{n + 1} {name}" in plot.narrow for n, name in enumerate(names)] == [True] * 12
+    assert max(float(y) for y in re.findall(r'<text [^>]*y="([\d.]+)"', plot.narrow)) < height

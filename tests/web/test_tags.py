@@ -36,6 +36,12 @@ def test_an_estimate_carries_its_interval_and_n(tag, words):
     assert strip_tags(html) == words
 
 
+def test_a_number_and_its_percent_sign_stay_on_one_line():
+    source = "{% estimate est percent=True digits=1 %} {{ words|held }}"
+    html = Template(source).render(Context({"est": {"value": 0.5}, "words": "61.4 % <of> 100 % or a % sign"}))
+    assert strip_tags(html).strip() == "50.0\xa0% 61.4\xa0% &lt;of&gt; 100\xa0% or a % sign"
+
+
 @pytest.mark.parametrize(
     ("ago", "words"),
     [

@@ -1,6 +1,7 @@
 """Template tags for the words and marks that every page shares."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -25,6 +26,7 @@ from app.web.numbers import grouped, money
 from app.web.rendering import render_many
 
 register = template.Library()
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 # (key of `rail`, word, URL name)
 RAIL = (
@@ -135,7 +137,7 @@ def _estimate_words(est: Mapping | None, digits: int, percent: bool, unit: str) 
     if not est or est.get("value") is None or not math.isfinite(est["value"]):
         return {"value": None}
     factor = 100 if percent else 1
-    suffix = f" {unit}" if unit else " %" if percent else ""
+    suffix = f" {unit}" if unit else f"{NO_BREAK}%" if percent else ""
 
     def words(number: float | None) -> str | None:
         if number is None or not math.isfinite(number):
@@ -226,6 +228,12 @@ def query_with(request: object, **changes: object) -> str:
         else:
             query[key] = value
     return query.urlencode()
+
+
+@register.filter
+def held(words: str) -> str:
+    """The words with every number held together with its "%" at the end of a line."""
+    return re.sub(r"(?<=\d) (?=%)", NO_BREAK, words)
 
 
 @register.filter(name="grouped")
