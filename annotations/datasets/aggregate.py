@@ -84,7 +84,7 @@ def current_judgments(item: dict[str, Any]) -> list[dict[str, Any]]:
 def _heard(item: dict[str, Any]) -> list[dict[str, Any]]:
     """The item's current judgments; of the models' that one alone whose label stands, where a plan says so and it answered."""
     judgments = current_judgments(item)
-    stands = item.get("plumbline", {}).get("label_by")
+    stands = item["plumbline"].get("label_by") if "plumbline" in item else None
     if stands is None:
         return judgments
     heard = [
@@ -116,7 +116,7 @@ def votes_of(
             else:
                 by_kind[kind] = [vote]
         for pair, by_kind in sorted(pairs.items()) if len(pairs) > 1 else pairs.items():
-            kind = next(kind for kind in kinds if kind in by_kind)
+            kind = next(filter(by_kind.__contains__, kinds))
             yield pair, kind, origin, by_kind[kind]
         if pairs:
             return
@@ -137,12 +137,13 @@ def named_votes_of(
         yield pair, kind, origin, list(zip(names, votes, strict=True))
 
 
-def _direct(judgments: list[dict[str, Any]], aspect: str) -> Iterator[Vote]:
-    for judgment in judgments:
-        for row in judgment["comparisons"]:
-            if row["aspect"] == aspect:
-                vote = 0 if row["tie"] is not None else row["preference"]
-                yield judgment, (row["first"], row["second"]), vote
+def _direct(judgments: list[dict[str, Any]], aspect: str) -> list[Vote]:
+    return [
+        (judgment, (row["first"], row["second"]), 0 if row["tie"] is not None else row["preference"])
+        for judgment in judgments
+        for row in judgment["comparisons"]
+        if row["aspect"] == aspect
+    ]
 
 
 def _from_ranks(judgments: list[dict[str, Any]], aspect: str) -> Iterator[Vote]:
@@ -177,14 +178,14 @@ def aggregate(votes: Sequence[float], method: str = "majority") -> tuple[str, fl
 
     Raises ValueError for a method nobody knows.
     """
-    if method not in METHODS:
-        raise ValueError(f"method {method!r}: expected one of {', '.join(METHODS)}")
     counts = count_votes(votes)
     if method == "majority":
         return _words(counts[2] - counts[0]), sum(votes) / len(votes), counts
     if method == "mean":
         mean = sum(votes) / len(votes)
         return _words(mean), mean, counts
+    if method not in METHODS:
+        raise ValueError(f"method {method!r}: expected one of {', '.join(METHODS)}")
     kept = three_most_similar(votes)
     strength = half_away(sum(kept) / len(kept))
     if max(kept) - min(kept) > WIDEST_SPREAD:
@@ -236,10 +237,10 @@ def label_pairs(
     if judged_by != "lm" and review.get("outcome") == "cannot_judge":
         return []
     labels = []
-    decided = {} if judged_by == "lm" else reviewed(item, aspect)
+    decided = reviewed(item, aspect) if review and judged_by != "lm" else {}
     for (first, second), kind, origin, votes in votes_of(item, aspect=aspect, judged_by=judged_by):
         verdict, strength, counts = aggregate(votes, method)
-        if (final := decided.get((first, second, origin))) is not None:
+        if decided and (final := decided.get((first, second, origin))) is not None:
             verdict, strength = _words(final), final
         if verdict in ("tie", "disagreement"):
             if ties == "drop":

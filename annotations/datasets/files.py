@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -37,15 +36,6 @@ def gunzip(path: Path) -> Iterator[bytes]:
                 yield piece
         if stream.unused_data or file.read(1):
             raise EOFError("the file goes on after its end")
-
-
-def ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same pieces, the next one made in a thread while this one is used: unpacking and hashing free the GIL."""
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, pieces, None)
-        while (piece := following.result()) is not None:
-            following = pool.submit(next, pieces, None)
-            yield piece
 
 
 def sync_folder(folder: Path) -> None:

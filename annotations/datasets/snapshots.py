@@ -25,7 +25,7 @@ from app.accounts import audit
 from app.jobs import runner
 
 from . import rows, splits
-from .files import ahead, gunzip, gzip_writer, written_folder
+from .files import gunzip, gzip_writer, written_folder
 from .models import Snapshot
 from .reading import consistent_view
 from .rows import Query
@@ -284,15 +284,10 @@ def open_lines(snapshot: Snapshot) -> Iterator[bytes]:
 
 def _lines(snapshot: Snapshot) -> Iterator[bytes]:
     digest = hashlib.sha256()
-
-    def hashed() -> Iterator[bytes]:
-        for piece in gunzip(rows_path(snapshot)):
-            digest.update(piece)
-            yield piece
-
     held = b""
     try:
-        for piece in ahead(hashed()):
+        for piece in gunzip(rows_path(snapshot)):
+            digest.update(piece)
             lines = (held + piece).splitlines(keepends=True)
             held = b"" if lines[-1].endswith(b"\n") else lines.pop()
             yield from lines

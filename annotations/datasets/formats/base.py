@@ -143,7 +143,7 @@ def note_left_out(item: Row, holds: Holds, conversion: Conversion) -> None:
             for row in judgment["scores"]:
                 if row["attribute"] not in attributes:
                     left[f"scores: {row['attribute']}"] += 1
-        if answers and not answers.keys() <= known:
+        if answers and not known.issuperset(answers):
             _note_answers(answers, holds, left)
     if reasons and not holds.reasons:
         left["reasons in words"] += reasons
