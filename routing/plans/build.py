@@ -251,13 +251,13 @@ def _zone_words(zone: zones.Zone | None, mistrust: str, accepted: int, known: re
     if zone.threshold is None:
         return {
             "items": 0, "n": zone.n, "errors": zone.errors, "bound": zone.bound, "alpha": zone.alpha,
-            "words": f"No item is accepted on the model's word alone: with {zone.n} audits to go by, an error rate "
+            "words": f"No item is accepted on the model's word alone: with {zone.n} labels of a uniform sample to go by, an error rate "
             f"of at most {percent(zone.alpha)} cannot be shown even where it is surest.",
         }  # fmt: skip
     return {
         "items": accepted, "n": zone.n, "errors": zone.errors, "bound": zone.bound, "alpha": zone.alpha,
         "words": f"{accepted:,} items may keep the model's label without a person: at most {percent(zone.bound, 1)} of such "
-        f"labels are wrong (95 % sure; {zone.errors} errors in {zone.n} audits there).",
+        f"labels are wrong (95 % sure; {zone.errors} errors in {zone.n} uniformly drawn labels there).",
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
-from django.db.models import F, Sum
+from django.db.models import Count, F, Sum
 
 from annotations.analysis import held_out
 from annotations.analysis.majority import NONE
@@ -129,11 +129,12 @@ def _verdicts(plan: RoutingPlan, detail: LMAnnotator, ids: np.ndarray) -> tuple[
 
 
 def price_of(detail: LMAnnotator) -> int:
-    """Millionths that an item costs: the mean of what it judged, else the estimate of a run."""
-    judged = detail.annotator.n_judged
-    paid = LMCall.objects.filter(annotator=detail.annotator).aggregate(sum=Sum("cost_micros"))["sum"] or 0
-    if judged and paid:
-        return -(-paid // judged)
+    """Millionths that an item costs: the mean of what it judged for money (what was imported says nothing of the price), else
+    the estimate of a run."""
+    priced = LMCall.objects.filter(annotator=detail.annotator, cost_micros__isnull=False)
+    found = priced.aggregate(paid=Sum("cost_micros"), judged=Count("judgment", distinct=True))
+    if found["judged"] and found["paid"]:
+        return -(-found["paid"] // found["judged"])
     said = runs.estimate(detail)
     return to_micros(Decimal(said["cost"])) // said["items"] if said["items"] else 0
 

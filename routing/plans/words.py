@@ -27,7 +27,7 @@ def sentence(plan: RoutingPlan) -> str:
     }[plan.state]
     if "items" not in done:
         return f"{name} was discarded before it was made."
-    people, items, audits = done["people"], done["items"], done["audits"]
+    people, items, audits = done["people"], done["items"], done.get("audits_in_all", done["audits"])
     cost = in_words(Decimal(done["cost"]), plan.currency)
     price = f" for {cost}" if Decimal(done["cost_each"]) else ""
     audited = f"{audits:,} of them {'is an audit' if audits == 1 else 'are audits'}"

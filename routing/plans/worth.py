@@ -199,10 +199,10 @@ def line(plan: RoutingPlan, found: dict | None = None) -> Line:
     if not plan.summary.get("final"):
         return Line("No model has judged here, so there is nothing to measure routing against.", "info")
     second = plan.summary.get("second") or {}
-    if report and second.get("items"):
+    if second.get("items"):  # people are given what it is not: their part alone cannot be held against random
         return Line(
-            f"What this plan is worth beside random is not measured while {second['name']} judges a part of it: only what "
-            "people put right is, and they are given what it is not.",
+            f"People's part and that of {second['name']} are each measured by audits, of which {found.get('audits', 0):,} "
+            "are judged; together they are not compared with random.",
             "info",
         )
     gain = report and report["gain_over_random"]

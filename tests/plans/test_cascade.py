@@ -15,7 +15,7 @@ from scipy.special import expit
 from annotations.datasets import aggregate
 from annotations.datasets.rows import Query, item_rows, last_judgment
 from annotations.items.models import Item
-from annotations.judging.models import Judgment
+from annotations.judging.models import Judgment, LMCall
 from annotations.lm.engine import OutOfMoney
 from annotations.lm.models import Endpoint, LMAnnotator
 from annotations.projects.models import Annotator
@@ -151,6 +151,10 @@ def test_a_plan_asks_the_strong_model_where_it_gains_most_for_the_money_and_no_f
     assert set(judged.values_list("item_id", flat=True)) == set(
         mine.filter(item__in=items[48:]).values_list("item_id", flat=True)
     )
+    page = alice_client.get(reverse("plans:detail", args=["pairs", plan.number])).content.decode()
+    plan.refresh_from_db()
+    assert f", at most {money(plan.summary['second']['most'])} EUR" in page
+    assert "part and that of strong are each measured by audits" in page
     own = Account.objects.get(pk=job.args["account_id"])
     assert (own.held_micros, own.spent_micros <= own.cap_micros) == (0, True)
     held = Decimal(plan.summary["cost"])
@@ -175,6 +179,15 @@ def test_a_plan_asks_the_strong_model_where_it_gains_most_for_the_money_and_no_f
     found = worth.measure(plan)["second"]
     if len(audited) >= 5:
         assert (found["value"], found["n"] >= len(audited)) == (1.0, True)
+
+
+def test_judgments_that_cost_nothing_say_nothing_of_the_price(cascading):
+    _, strong, _ = cascading
+    price = cascade.price_of(strong)
+    assert price > 0
+    half = Judgment.objects.filter(annotator=strong.annotator).order_by("pk").values("pk")[:24]
+    LMCall.objects.filter(judgment__in=[row["pk"] for row in half]).update(cost_micros=None)  # as if imported
+    assert cascade.price_of(strong) == pytest.approx(price, rel=0.1)
 
 
 @pytest.mark.django_db

@@ -38,14 +38,14 @@ def test_from_the_form_to_a_plan_in_force(plain_project, real_pairs, alice_clien
     assert "renew=1" in page
     runner.run(Job.objects.get().pk)
     page = alice_client.get(detail).content.decode()
-    assert "Plan 1 would send 15 of 60 items to people; 3 of them are audits." in page
+    assert "Plan 1 would send 15 of 60 items to people; 4 of them are audits." in page
     assert "ChatGPT Vanilla" in page
     assert "label would stand gave no verdict" in page or "contradicts itself in the two orders" in page
     assert "<title>Items by score</title>" in page
 
     response = alice_client.post(reverse("plans:apply", args=["pairs", 1]), follow=True)
     page = response.content.decode()
-    assert "Plan 1 sends 15 of 60 items to people; 3 of them are audits." in page
+    assert "Plan 1 sends 15 of 60 items to people; 4 of them are audits." in page
     audits = RoutingPlan.objects.get().decisions.filter(is_audit=True).count()
     assert f"{audits} of {audits} audits are judged" in page
     assert Item.objects.filter(route="lm").count() == 45

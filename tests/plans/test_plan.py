@@ -89,7 +89,7 @@ def test_real_pairs_make_a_draft_that_changes_nothing(plain_project, real_pairs)
     )
     assert done["judged_already"] == 15
     assert done["judgments"] == 0
-    assert words.sentence(plan) == "Plan 1 would send 15 of 60 items to people; 3 of them are audits."
+    assert words.sentence(plan) == "Plan 1 would send 15 of 60 items to people; 4 of them are audits."
     rows = list(plan.decisions.order_by("-score"))
     assert len(rows) == 60
     by_score = [row for row in rows if row.route == "human"]
@@ -169,7 +169,7 @@ def test_applying_twice_is_harmless_and_money_is_held_once(plain_project, pairs)
     plan = make(plain_project, "0.5", audit_share=0.1)
     assert (
         words.sentence(plan)
-        == "Plan 1 would send 10 of 20 items to people for 5.00 EUR; 2 of them are audits."
+        == "Plan 1 would send 10 of 20 items to people for 5.00 EUR; 3 of them are audits."
     )
     first = apply_plan(plan=plan)
     again = apply_plan(plan=RoutingPlan.objects.get())
