@@ -103,13 +103,15 @@ class PlanForm(forms.Form):
         self.fields["overlap"].initial = project.overlap
         self.fields["policy"].initial = policies.DEFAULT
         price = (
-            f" One judgment costs {in_words(project.human_cost, self.currency)}."
+            f" One judgment costs {in_words(project.human_cost, self.currency)}.".replace(
+                f" {self.currency}", f"\u00a0{self.currency}"
+            )
             if project.human_cost
             else " Judgments have no price in this project, so only a share can be given."
         )
         self.fields[
             "budget"
-        ].help_text = f"A share of items (25 % or 0.25), or money (25 {self.currency}).{price}"
+        ].help_text = f"A share of items (25\u00a0% or 0.25), or money (25\u00a0{self.currency}).{price}"
 
     def clean_budget(self):
         try:

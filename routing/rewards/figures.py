@@ -14,6 +14,15 @@ LEVELS = {"1": "Slightly better", "2": "Better", "3": "Much better"}
 KIND_WORDS = {"human": "People", "lm": "Language models", "mixed": "Both"}
 
 
+def _row(label: str, est: dict[str, Any], kind: str) -> plots.Row:
+    """A row of a plot. Models measured before a share of none or all of n had bounds have it with a width of zero: that is
+    no interval, and none is drawn."""
+    lo, hi = est["lo"], est["hi"]
+    if lo is not None and lo == hi:
+        lo = hi = None
+    return plots.Row(label, est["value"], lo, hi, est["n"], kind)
+
+
 def gain_plot(models: list[RewardModel]) -> plots.Plot | None:
     """How much more often each model is right than the longer response, with paired intervals."""
     rows = []
@@ -21,7 +30,7 @@ def gain_plot(models: list[RewardModel]) -> plots.Plot | None:
         gain = model.metrics.get("gain_over_length") or {}
         if gain.get("value") is not None and model.status != RewardModel.Status.ARCHIVED:
             name = f"{model.public_id} (promoted)" if model.status == "promoted" else model.public_id
-            rows.append(plots.Row(name, gain["value"], gain["lo"], gain["hi"], gain["n"], "model"))
+            rows.append(_row(name, gain, "model"))
     if not rows:
         return None
     return plots.interval_plot(
@@ -67,12 +76,12 @@ def parts_plot(model: RewardModel) -> plots.Plot | None:
         named += [(kinds[source][0], est, kinds[source][1]) for source, est in sources.items()]
     for label, est, kind in named:
         if est.get("value") is not None:
-            rows.append(plots.Row(label, est["value"], est["lo"], est["hi"], est["n"], kind))
+            rows.append(_row(label, est, kind))
     for label, key in (("All, this model", "accuracy"), ("All, longer response", "length_baseline")):
         est = metrics.get(key) or {}
         if est.get("value") is not None:
             kind = "model" if key == "accuracy" else "baseline"
-            rows.append(plots.Row(label, est["value"], est["lo"], est["hi"], est["n"], kind))
+            rows.append(_row(label, est, kind))
     if not rows:
         return None
     return plots.interval_plot(
@@ -95,9 +104,7 @@ def sources_plot(model: RewardModel) -> plots.Plot | None:
         ):
             est = figures[key]
             if est.get("value") is not None:
-                rows.append(
-                    plots.Row(f"{source}: {words}", est["value"], est["lo"], est["hi"], est["n"], kind)
-                )
+                rows.append(_row(f"{source}: {words}", est, kind))
     if not rows:
         return None
     return plots.interval_plot(
@@ -110,28 +117,30 @@ def perturbation_plot(model: RewardModel) -> plots.Plot | None:
     """How often the preferred response keeps its lead over a changed copy of itself."""
     found = model.metrics.get("perturbations") or {}
     rows = [
-        plots.Row(change.words, est["value"], est["lo"], est["hi"], est["n"], "model")
+        _row(change.words, est, "model")
         for change in perturb.PERTURBATIONS
         if (est := found.get(change.name)) and est.get("value") is not None
     ]
     if not rows:
         return None
+    bare = any(row.lo is None for row in rows)
+    without = (
+        " Where none is drawn, none was computed for a share of none or all; a new training has it."
+        if bare
+        else ""
+    )
     return plots.interval_plot(
         rows, title="Is it fooled?", value_label="Share of responses it prefers to a changed copy", percent=True,
         reference=0.5,
         caption="Preferred held-out responses against copies that are worse, or, with flattery, no better. A reward "
-        "that goes by length fails on repeated text. 95 % intervals, bootstrap over prompt groups.",
+        f"that goes by length fails on repeated text. 95 % intervals, bootstrap over prompt groups.{without}",
     )  # fmt: skip
 
 
 def ratings_plot(model: RewardModel) -> plots.Plot | None:
     """How the score goes with each attribute that people rated on the hold-out."""
     found = (model.metrics.get("ratings") or {}).get("correlation") or {}
-    rows = [
-        plots.Row(name, est["value"], est["lo"], est["hi"], est["n"], "model")
-        for name, est in found.items()
-        if est.get("value") is not None
-    ]
+    rows = [_row(name, est, "model") for name, est in found.items() if est.get("value") is not None]
     if not rows:
         return None
     cap = (model.metrics["ratings"].get("saturation") or {}).get("cap")

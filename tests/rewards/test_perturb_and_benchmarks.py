@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from routing.rewards import attributes, benchmarks, perturb
+from routing.rewards import attributes, benchmarks, figures, perturb
+from routing.rewards.models import RewardModel
 from routing.rewards.prepare import Spec, prepare
 from tests.rewards.conftest import pair_rows
 
@@ -52,6 +53,18 @@ def test_a_reward_of_length_is_found_out():
     assert longer["repeated"]["hi"] == pytest.approx(
         3.8415 / (groups + 3.8415), abs=1e-4
     )  # Wilson, none of so many
+
+
+def test_a_model_measured_before_none_of_n_had_bounds_shows_no_interval_and_says_so():
+    def drawn(hi):
+        found = {"repeated": {"value": 0.0, "lo": 0.0, "hi": hi, "n": 60}}
+        return figures.perturbation_plot(RewardModel(metrics={"perturbations": found}))
+
+    before, now = drawn(0.0), drawn(0.06)
+    assert "none was computed" in before.caption
+    assert "none was computed" not in now.caption
+    assert 'class="interval"' in now.svg
+    assert 'class="interval"' not in before.svg
 
 
 def test_saturation_finds_where_ratings_stop_to_rise():
