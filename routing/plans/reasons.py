@@ -35,7 +35,8 @@ def in_words(reason: dict, learned: bool = False) -> str:
     code, value = reason["code"], reason["value"]
     if learned and code not in {"no_verdict", "injected"}:
         name = _name(code)
-        return f"{name} {'raises' if value > 0 else 'lowers'} the predicted error ({value:+.2f})"
+        moved = f"{value:+.2f}".replace("-", "−")
+        return f"{name} {'raises' if value > 0 else 'lowers'} the predicted error ({moved})"
     if code in _FIXED:
         return _FIXED[code]
     return _VALUED[code].format(value, percent=percent(value)) if code in _VALUED else _name(code)

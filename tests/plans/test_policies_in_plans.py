@@ -207,7 +207,7 @@ def test_the_audit_floor_is_a_floor(world, plain_project):
 
 
 def test_a_plan_that_keeps_up_takes_over_audits_and_judged_items(
-    world, judge, make_item, plain_project, monkeypatch
+    world, judge, make_item, plain_project, alice_client
 ):
     wrong = lambda i: i % 4 == 0  # noqa: E731
     items = world(100, wrong)
@@ -225,6 +225,8 @@ def test_a_plan_that_keeps_up_takes_over_audits_and_judged_items(
     first.refresh_from_db()
     second = RoutingPlan.objects.get(follows=first)
     assert (first.state, second.state) == ("replaced", "applied")
+    page = alice_client.get(reverse("plans:detail", args=["pairs", second.number])).content.decode()
+    assert "what the plan before sent and people judged, or was to audit, stays, whatever it scores" in page
     old = {row.item_id: row for row in first.decisions.all()}
     for row in second.decisions.all():
         before = old.get(row.item_id)
