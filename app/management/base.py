@@ -33,7 +33,7 @@ class PlumblineCommand(BaseCommand):
         try:
             return super().execute(*args, **options)
         except (OperationalError, ProgrammingError) as error:
-            said = _unmigrated()
+            said = unmigrated()
             if not said:
                 raise
             self.end_progress()
@@ -82,7 +82,7 @@ class PlumblineCommand(BaseCommand):
             self._width = 0
 
 
-def _unmigrated() -> str:
+def unmigrated() -> str:
     """What to run before anything else, if this version's migrations are not all in the database; else nothing."""
     try:
         executor = MigrationExecutor(connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from html import escape
 
-from app.web.drawing import WIDTH
+from app.web.drawing import WIDTH, Scale
 from app.web.plots import Plot
 
 from .budget import in_words
@@ -130,19 +130,17 @@ def histogram(plan: RoutingPlan) -> Plot | None:
     begin, span = counts.get("low", 0.0), counts.get("high", 1.0) - counts.get("low", 0.0)
     people, models = counts["people"], counts["lm"]
     top, left, right, bottom, high = 26, 62, WIDTH - 24, 244, 300
-    most = max(a + b for a, b in zip(people, models, strict=True)) or 1
+    most = max(a + b for a, b in zip(people, models, strict=True))
     step = (right - left) / len(people)
-
-    def y(n: float) -> float:
-        return bottom - (bottom - top) * n / most
+    y = Scale([0, max(4, most)], bottom, top, False, most=4)
 
     def text(x: float, at: float, words: str, css: str = "", anchor: str = "middle") -> str:
         return f'<text class="{css}" x="{x:.1f}" y="{at:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
     parts = []
-    for n in sorted({0, most // 2, most}):
+    for n, _ in y.ticks():
         parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y(n):.1f}" y2="{y(n):.1f}"/>')
-        parts.append(text(left - 8, y(n) + 4, f"{n:,}", anchor="end"))
+        parts.append(text(left - 8, y(n) + 4, f"{n:,.0f}", anchor="end"))
     for i, (human, model) in enumerate(zip(people, models, strict=True)):
         x, wide = left + i * step + 1.5, step - 3
         for kind, css, low, n in (("human", "bar", 0, human), ("lm", "bar-hollow", human, model)):

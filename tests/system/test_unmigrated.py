@@ -53,7 +53,12 @@ def test_a_command_says_what_to_run_before_it(tmp_path, run):
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text('{"prompt": "Why?", "responses": [{"text": "a"}, {"text": "b"}]}\n')
     backup = tmp_path / "backup.tar"
-    for command in (["import_items", "pairs", pairs, "--create"], ["verify_counts"], ["backup", backup]):
+    for command in (
+        ["import_items", "pairs", pairs, "--create"],
+        ["verify_counts"],
+        ["backup", backup],
+        ["serve", "--no-worker"],
+    ):
         out = run("manage.py", *map(str, command))
         (line,) = out.stderr.splitlines()
         assert (out.returncode, out.stdout) == (2, "")

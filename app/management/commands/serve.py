@@ -9,7 +9,9 @@ import sys
 import time
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+
+from app.management.base import unmigrated
 
 BACKOFF_SECONDS = (0.5, 1, 2, 5, 10)
 GRACE_SECONDS = 20
@@ -65,6 +67,8 @@ class Command(BaseCommand):
         parser.add_argument("--no-worker", action="store_true", help="Only the web server.")
 
     def handle(self, *args, host: str, port: int, web_workers: int, no_worker: bool, **options) -> None:
+        if said := unmigrated():
+            raise CommandError(said, returncode=2)
         children = [Child("The web server", web_command(host, port, web_workers))]
         if not no_worker:
             children.append(Child("The worker", worker_command()))
