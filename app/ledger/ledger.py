@@ -12,6 +12,8 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from app.web.numbers import money
+
 from .models import MICROS, Account, Reservation
 
 
@@ -20,8 +22,8 @@ class BudgetExceeded(Exception):
 
     def __init__(self, account: Account, amount: Decimal):
         super().__init__(
-            f"{account.name}: {amount} {account.currency} asked for, {account.left} {account.currency} left of "
-            f"{account.cap} {account.currency}."
+            f"{account.name}: {money(amount)} {account.currency} asked for, {money(account.left)} {account.currency} left of "
+            f"{money(account.cap)} {account.currency}."
         )
         self.account, self.amount = account, amount
 

@@ -204,7 +204,7 @@ def test_a_plan_beyond_the_account_changes_nothing(plain_project, pairs):
     apply_plan(plan=make(plain_project, "0.25"))
     before = list(Item.objects.order_by("pk").values())
     plan = make(plain_project, "1")
-    with pytest.raises(BudgetExceeded, match=r"10\.0000 EUR asked for"):
+    with pytest.raises(BudgetExceeded, match=r"10\.00 EUR asked for, 3\.00 EUR left of 3\.00 EUR"):
         apply_plan(plan=plan)
     account.refresh_from_db()
     assert account.held == Decimal("2.5")
