@@ -21,6 +21,7 @@ from annotations.items.models import Item, Response
 from annotations.judging.models import Comparison, Judgment, LMCall, Review, Score
 from annotations.projects.models import Annotator, CriteriaRelease, Guideline, Project, TaskSchema
 
+from .aggregate import current_judgments
 from .reading import fetch
 from .splits import split_of
 
@@ -168,6 +169,7 @@ def item_rows(
             items.filter(pk__gt=after).values_list(
                 "pk", "source", "external_id", "prompt", "context", "group", "meta",
                 "route", "route_ref", "is_audit", "human_propensity", "family", "label_by_id",
+                "label_fallback_id",
             )[:size],
             reader,
         )  # fmt: skip
@@ -191,7 +193,7 @@ def item_rows(
             audit,
             propensity,
             family,
-            label_by,
+            *standing,
         ) in found:
             own = judgments.get(pk, [])
             if query.only_judged and not own:
@@ -213,7 +215,9 @@ def item_rows(
                     "human_propensity": propensity,
                     "group": family,
                     **_experts(own, names),
-                    **({"label_by": names.annotators[label_by][0]} if label_by in names.annotators else {}),
+                    **_label_by(
+                        own, [names.annotators[model][0] for model in standing if model in names.annotators]
+                    ),
                     "split": split_of(family),
                 },
             }
@@ -227,6 +231,16 @@ def _experts(judgments: list[dict], names: Names) -> dict[str, list[str]]:
     """Who of the item's annotators is an expert; nothing where nobody is."""
     found = {judgment["annotator"] for judgment in judgments} & names.experts if names.experts else ()
     return {"experts": sorted(found)} if found else {}
+
+
+def _label_by(judgments: list[dict], standing: list[str]) -> dict[str, str]:
+    """The first of the models whose label is to stand that answered; the first of them where none did."""
+    if len(standing) > 1:
+        answered = {
+            each["annotator"] for each in current_judgments({"judgments": judgments}) if each["kind"] == "lm"
+        }
+        standing = [name for name in standing if name in answered] or standing
+    return {"label_by": standing[0]} if standing else {}
 
 
 def _responses(ids: list[int], reader: BaseDatabaseWrapper) -> tuple[dict[int, list[dict]], int]:

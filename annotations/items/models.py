@@ -115,6 +115,14 @@ class Item(models.Model):
         db_index=False,
         help_text="The model whose label stands where no person judges; empty where all models' do.",
     )
+    label_fallback = models.ForeignKey(
+        Annotator,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
+        help_text="The model whose label stands where `label_by` gave none.",
+    )
     human_propensity = models.FloatField(default=1.0)
     is_audit = models.BooleanField(default=False)
     priority = models.IntegerField(default=0, help_text="Higher comes first in the queue.")

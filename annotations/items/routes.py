@@ -1,4 +1,4 @@
-"""The only writer of an item's route, propensity, audit mark, priority, number of people wanted and model whose label stands."""
+"""The only writer of an item's route, propensity, audit mark, priority, number of people wanted and models whose label stands."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ from annotations.projects.models import Project
 from .models import Item
 
 BATCH = 1000
-FIELDS = ["route", "route_ref", "human_propensity", "is_audit", "priority", "wanted", "label_by_id"]
+FIELDS = [
+    "route",
+    "route_ref",
+    "human_propensity",
+    "is_audit",
+    "priority",
+    "wanted",
+    "label_by_id",
+    "label_fallback_id",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class RouteSetting:
     """Who one item is sent to. `human_propensity`: probability, in [0, 1], that a person was to judge it; `label_by`: id of
-    the annotator, a model, whose label stands where no person judges."""
+    the annotator, a model, whose label stands where no person judges; `label_fallback`: of the one whose does where that gave none."""
 
     item_id: int
     route: str
@@ -29,6 +38,7 @@ class RouteSetting:
     priority: int = 0
     wanted: int = 1
     label_by: int | None = None
+    label_fallback: int | None = None
 
 
 def slots_expressions(*, humans: int = 0, leases: int = 0, experts: int = 0, wanted: int = 0) -> dict:
@@ -92,9 +102,12 @@ def _write(settings: list[RouteSetting], ref: str) -> None:
     table = connection.ops.quote_name(Item._meta.db_table)
     columns = ", ".join(f"{connection.ops.quote_name(name)} = %s" for name in FIELDS)
     rows = [
-        (s.route, ref, float(s.human_propensity), s.is_audit, s.priority, s.wanted, s.label_by, s.item_id)
+        (
+            s.route, ref, float(s.human_propensity), s.is_audit, s.priority, s.wanted, s.label_by,
+            s.label_fallback, s.item_id,
+        )
         for s in settings
-    ]
+    ]  # fmt: skip
     with connection.cursor() as cursor:
         cursor.executemany(f"UPDATE {table} SET {columns} WHERE id = %s", rows)  # noqa: S608  fixed names
 

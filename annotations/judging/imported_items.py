@@ -25,8 +25,8 @@ MAX_ASPECT = 64
 
 ITEM = tuple(
     """id project_id source external_id content_hash duplicate_of_id prompt context group meta n_responses
-    batch_id purpose withdrawn_at created_at route route_ref label_by_id human_propensity is_audit priority wanted order_key n_human n_leased
-    n_lm n_skipped n_flagged n_forward n_reversed open_slots experts_wanted n_expert expert_slots""".split()
+    batch_id purpose withdrawn_at created_at route route_ref label_by_id label_fallback_id human_propensity is_audit priority wanted
+    order_key n_human n_leased n_lm n_skipped n_flagged n_forward n_reversed open_slots experts_wanted n_expert expert_slots""".split()
 )
 RESPONSE = ("item_id", "index", "text", "model", "meta")
 
@@ -352,6 +352,7 @@ class Batch:
             now_text,
             "human",
             "",
+            None,
             None,
             1.0,
             False,

@@ -52,7 +52,7 @@ def set_withdrawn(*, item: Item, withdrawn: bool, actor: User) -> Item:
 
 @transaction.atomic
 def route_by_hand(*, item: Item, route: str, wanted: int, priority: int, actor: User) -> Item:
-    """Send one item to people, models or both, by a person's decision. Raises AuditItem, ValueError.
+    """Send one item to people, models or both, by a person's decision; whose label stands stays. Raises AuditItem, ValueError.
 
     A choice by hand is no draw: `human_propensity` becomes 1 if people judge it, else 0.
     """
@@ -67,6 +67,8 @@ def route_by_hand(*, item: Item, route: str, wanted: int, priority: int, actor: 
         human_propensity=0.0 if route == Item.Route.LM else 1.0,
         priority=priority,
         wanted=wanted,
+        label_by=item.label_by_id,
+        label_fallback=item.label_fallback_id,
     )
     set_routes(project=item.project, settings=[setting], ref=f"admin:{actor.username}")
     audit.record(

@@ -93,6 +93,7 @@ def _settings(plan: RoutingPlan) -> tuple[list[RouteSetting], int]:
                 priority,
                 wanted=max(plan.overlap, judged),
                 label_by=second if strong and queue == strong else final,
+                label_fallback=final if strong and queue == strong else None,
             )
         )
         if route != Item.Route.LM:

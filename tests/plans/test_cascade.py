@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -13,7 +15,9 @@ from django.urls import reverse
 from scipy.special import expit
 
 from annotations.datasets import aggregate
+from annotations.datasets.export import write_export
 from annotations.datasets.rows import Query, item_rows, last_judgment
+from annotations.datasets.snapshots import freeze_now
 from annotations.items.models import Item
 from annotations.judging.models import Judgment, LMCall
 from annotations.lm.engine import OutOfMoney
@@ -253,6 +257,41 @@ def test_the_money_of_the_plan_is_the_end_of_it(plain_project, cascading, script
     own = Account.objects.get(pk=job.args["account_id"])
     assert (own.cap_micros, own.spent_micros <= 2000, own.held_micros) == (2000, True, 0)
     assert len(scripted.requests) - before <= 2
+    words = job.result["stopped"]
+    assert ("of 0.0020 EUR" in words, re.findall(r"\d\.\d{5,}0\b", words)) == (True, [])
+
+
+@pytest.mark.django_db
+def test_the_first_models_label_is_exported_where_the_strong_one_was_not_asked_or_could_not_answer(
+    plain_project, cascading, judge, make_item, alice_client, tmp_path
+):
+    """`b` is the good answer; of the items that are given to strong, cheap says `a` on every one."""
+    items, strong, _ = cascading
+    plan = apply_plan(plan=draft(plain_project, strong, overlap=1))
+    given = plan.decisions.filter(queue=f"lm:{strong.annotator_id}", is_audit=False, item__in=items[48:])
+    unasked, answered, silent, person, by_hand, *_ = [row.item for row in given.select_related("item")]
+    for item in items[48:]:
+        judge("third", "lm", item, "b")
+        judge("fourth", "lm", item, "b")
+    judge("strong", "lm", answered, "b")
+    judge("strong", "lm", silent, None)
+    judge("strong", "lm", person, "a")
+    judge("ann", "human", person, "b")
+    wish = {"route": "human", "wanted": "1", "priority": "0"}
+    assert alice_client.post(reverse("items:route", args=["pairs", by_hand.pk]), wish).status_code == 302
+    no_plan = make_item("new", ("plain", "good answer"), external_id="new")
+    for name, label in (("cheap", "a"), ("third", "b"), ("fourth", "b")):
+        judge(name, "lm", no_plan, label)
+    write_export(snapshot=freeze_now(project=plain_project), format="trl_preference", folder=tmp_path / "out")
+    rows = [
+        json.loads(line)
+        for file in (tmp_path / "out").rglob("*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    found = {row["id"]: (row["annotator_kind"], row["chosen"][0]["content"].split()[0]) for row in rows}
+    assert [found[item.external_id] for item in (unasked, answered, silent, person, by_hand, no_plan)] == [
+        ("lm", "plain"), ("lm", "good"), ("lm", "plain"), ("human", "good"), ("lm", "plain"), ("lm", "good"),
+    ]  # fmt: skip
 
 
 @pytest.mark.django_db
