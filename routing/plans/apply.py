@@ -107,13 +107,14 @@ def _hold(plan: RoutingPlan, project: Project, judgments: int):
     second = to_micros(2 * Decimal((plan.summary.get("second") or {}).get("cost", "0")))
     amount = project.human_cost * judgments
     before = Decimal(pacing.paid(plan, to_micros(project.human_cost))) / MICROS
-    if plan.budget_money is not None and amount + before > plan.budget_money:
+    if amount and plan.budget_money is not None and amount + before > plan.budget_money:
         raise PlanError(
             f"Plan {plan.number} would now cost {in_words(amount + before, plan.currency)}, more than its budget of "
             f"{in_words(plan.budget_money, plan.currency)}: prices or judgments changed since it was made. Make a "
             "new plan."
         )
-    left = 0 if plan.budget_money is None else min(second, to_micros(plan.budget_money - amount - before))
+    rest = max(Decimal(0), (plan.budget_money or 0) - amount - before)
+    left = min(second, to_micros(rest))
     if not amount:
         return None, left
     if project.account_id is None:

@@ -7,6 +7,7 @@ audits and parameters, takes over the audits and the judged items (see `build`),
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from annotations.items.models import Item
 from annotations.judging.models import Judgment
@@ -14,6 +15,7 @@ from annotations.lm.models import LMAnnotator
 from annotations.projects.models import Annotator
 from app.accounts import audit
 from app.jobs import runner
+from app.jobs.models import Job
 
 from . import cascade
 from .budget import Budget
@@ -50,23 +52,29 @@ def newer_version(plan: RoutingPlan) -> LMAnnotator | None:
     return max(later, key=lambda row: row.created_at, default=None)
 
 
-def why_refit(plan: RoutingPlan) -> str:
-    """Why a successor is due, in words; empty where none is."""
+def why_refit(plan: RoutingPlan, after: datetime | None = None) -> str:
+    """Why a successor is due, in words; empty where none is. With `after`, only what came in since then counts."""
     newer = newer_version(plan)
-    if newer is not None:
+    if newer is not None and (after is None or newer.created_at > after):
         return f"{newer.annotator.name} has replaced {plan.summary['final']['name']}: trust starts anew"
     unrouted = Item.objects.filter(
         project=plan.project_id, purpose=Item.Purpose.DATA, withdrawn_at__isnull=True
     ).exclude(route_ref=f"plan:{plan.number}")
-    new = unrouted.filter(pk__gt=_last_item(plan)).order_by("pk")[:NEW_ITEMS].count()
+    unrouted = unrouted.filter(pk__gt=_last_item(plan))
+    if after is not None:
+        unrouted = unrouted.filter(created_at__gt=after)
+    new = unrouted.order_by("pk")[:NEW_ITEMS].count()
     if new >= NEW_ITEMS:
         return f"{new} or more new items are not routed yet"
-    since = Judgment.objects.filter(
+    judgments = Judgment.objects.filter(
         project=plan.project_id,
         annotator__kind=Annotator.Kind.HUMAN,
         is_current=True,
         pk__gt=plan.summary.get("judged_through", 0),
-    ).count()
+    )
+    if after is not None:
+        judgments = judgments.filter(received_at__gt=after)
+    since = judgments.count()
     learnt = (plan.summary.get("prediction") or {}).get("n", 0)
     if since >= max(REFIT, REFIT_SHARE * learnt):
         return f"{since:,} judgments came in since it was made"
@@ -79,15 +87,23 @@ def _last_item(plan: RoutingPlan) -> int:
     )
 
 
+def tried(plan: RoutingPlan) -> RoutingPlan | None:
+    """The latest successor that a job made or makes for this plan."""
+    jobs = Job.objects.filter(kind=KIND, scope=plan.project.slug).values("pk")
+    return RoutingPlan.objects.filter(follows=plan, job_id__in=jobs).order_by("-pk").first()
+
+
 def due() -> list[RoutingPlan]:
-    """Plans in force that keep up, whose successor is due and not being made."""
+    """Plans in force that keep up, whose successor is due and not being made. Where one was made and could not be put in
+    force, the next is due when as much has come in since as made that one due, and not every minute."""
     found = []
     plans = RoutingPlan.objects.filter(
         state=RoutingPlan.State.APPLIED, parameters__online=True, project__status="active"
     ).select_related("project")
     for plan in plans.order_by("pk"):
         busy = RoutingPlan.objects.filter(follows=plan, state=RoutingPlan.State.BUILDING).exists()
-        if not busy and why_refit(plan):
+        last = tried(plan)
+        if not busy and why_refit(plan, last and last.created_at):
             found.append(plan)
     return found
 

@@ -16,6 +16,7 @@ from annotations.items.content import prompt_text
 from annotations.items.models import Item
 from annotations.projects import rules
 from annotations.projects.access import project_for, require
+from app.jobs.models import Job
 from app.ledger.ledger import BudgetExceeded
 from app.web.paging import BadCursorError, keyset_page
 
@@ -129,7 +130,8 @@ def plan_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
             "second_error": words.second_error(plan.summary),
             "plot": words.histogram(plan),
             "top": _top(plan),
-            "job": job if job and plan.state in {plan.State.BUILDING, plan.State.FAILED} else None,
+            "job": job if job and _tells(job, plan) else None,
+            "stalled": _stalled(plan) if in_force else None,
             "can_drop": plan.state in {plan.State.DRAFT, plan.State.FAILED}
             or (plan.state == plan.State.BUILDING and (job is None or job.is_finished)),
             "in_force": RoutingPlan.objects.filter(project=project, state=RoutingPlan.State.APPLIED).first(),
@@ -139,6 +141,19 @@ def plan_detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
             "earned": earned(plan) if plan.state == plan.State.APPLIED else None,
         },
     )
+
+
+def _tells(job: Job, plan: RoutingPlan) -> bool:
+    """Whether the plan's job has something to say: it makes the plan, or failed to put it in force."""
+    made = plan.state == plan.State.DRAFT
+    return plan.state in {plan.State.BUILDING, plan.State.FAILED} or (made and job.state == Job.State.FAILED)
+
+
+def _stalled(plan: RoutingPlan) -> RoutingPlan | None:
+    """The plan that was to follow this one and could not be put in force, where nobody has discarded it."""
+    last = online.tried(plan)
+    job = job_of(last) if last is not None and last.state in {last.State.DRAFT, last.State.FAILED} else None
+    return last if job is not None and job.state == Job.State.FAILED else None
 
 
 @login_required

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from django.urls import reverse
@@ -240,6 +242,54 @@ def test_a_plan_that_keeps_up_takes_over_audits_and_judged_items(
     audits = second.decisions.filter(item__in=new, is_audit=True).count()
     assert audits >= 3
     assert second.decisions.exclude(route="lm").count() == 48  # 30 % of the 160 that are here now
+
+
+def test_a_successor_that_the_money_does_not_allow_is_told_of_and_not_made_again_every_minute(
+    world, judge, make_item, plain_project, alice_client, funded
+):
+    world(100, lambda i: i % 4 == 0)
+    funded("50")
+    plain_project.refresh_from_db()
+    plain_project.human_cost = Decimal("0.20")
+    plain_project.save(update_fields=["human_cost"])
+    first = apply_plan(plan=make(plain_project, "6 EUR", online=True, overlap=1))
+
+    def arrive(name):
+        for i in range(60):
+            judge("m", "lm", make_item(f"{name} {i}", external_id=f"{name}{i}"), "b", probability=0.9)
+
+    arrive("new")
+    funded("1")  # the project has another account now
+    assert online.start_due() == 1
+    job = Job.objects.get(kind=online.KIND)
+    runner.run(job.pk)
+    job.refresh_from_db()
+    second = RoutingPlan.objects.get(follows=first)
+    first.refresh_from_db()
+    assert (job.state, first.state, second.state) == ("failed", "applied", "draft")
+    assert online.start_due() == 0  # nothing has changed since
+    page = alice_client.get(reverse("plans:detail", args=["pairs", first.number])).content.decode()
+    assert "was to follow this one and could not be put in force" in page
+    page = alice_client.get(reverse("plans:detail", args=["pairs", second.number])).content.decode()
+    assert "EUR asked for" in page
+    arrive("newer")
+    assert online.start_due() == 1
+
+
+def test_a_successor_that_asks_for_nothing_more_is_put_in_force_though_the_money_is_spent(
+    world, judge, plain_project, funded
+):
+    wrong = lambda i: i % 4 == 0  # noqa: E731
+    items = world(60, wrong)
+    funded("50")
+    plain_project.refresh_from_db()
+    plain_project.human_cost = Decimal("0.20")
+    plain_project.save(update_fields=["human_cost"])
+    first = apply_plan(plan=make(plain_project, "2 EUR", online=True, overlap=1))
+    people_say(judge, items, wrong)  # more than the plan asked for
+    second = build.build_plan(online.draft_successor(first, online=True, in_background=False))
+    assert Decimal(second.summary["cost"]) == 0
+    assert apply_plan(plan=second).state == "applied"
 
 
 def test_what_people_said_before_any_plan_teaches_every_plan_after(world, judge, plain_project):
