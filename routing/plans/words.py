@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from html import escape
 
-from app.web.drawing import WIDTH, Scale
+from app.web.drawing import WIDTH, Scale, fixed
 from app.web.plots import Plot
 
 from .budget import in_words
@@ -127,40 +127,48 @@ def histogram(plan: RoutingPlan) -> Plot | None:
     counts = plan.summary.get("histogram")
     if not counts or plan.policy == "random" or plan.summary.get("at_random") or len(counts["people"]) < 2:
         return None
-    begin, span = counts.get("low", 0.0), counts.get("high", 1.0) - counts.get("low", 0.0)
+    begin = counts.get("low", 0.0)
+    span = (counts.get("high", 1.0) - begin) or 1.0
     people, models = counts["people"], counts["lm"]
     top, left, right, bottom, high = 26, 62, WIDTH - 24, 244, 300
     most = max(a + b for a, b in zip(people, models, strict=True))
-    step = (right - left) / len(people)
+    size = span / len(people)
+    x = Scale([begin, begin + span], left, right, False)
     y = Scale([0, max(4, most)], bottom, top, False, most=4)
 
-    def text(x: float, at: float, words: str, css: str = "", anchor: str = "middle") -> str:
-        return f'<text class="{css}" x="{x:.1f}" y="{at:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+    def text(place: float, at: float, words: str, css: str = "", anchor: str = "middle") -> str:
+        return (
+            f'<text class="{css}" x="{place:.1f}" y="{at:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+        )
 
     parts = []
     for n, _ in y.ticks():
         parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y(n):.1f}" y2="{y(n):.1f}"/>')
         parts.append(text(left - 8, y(n) + 4, f"{n:,.0f}", anchor="end"))
     for i, (human, model) in enumerate(zip(people, models, strict=True)):
-        x, wide = left + i * step + 1.5, step - 3
+        begins, ends = x(begin + i * size), x(begin + (i + 1) * size)
+        gap = min(1.5, (ends - begins) / 4)
         for kind, css, low, n in (("human", "bar", 0, human), ("lm", "bar-hollow", human, model)):
             if n:
                 parts.append(
-                    f'<g class="series-{kind}"><rect class="{css}" x="{x:.1f}" y="{y(low + n):.1f}" '
-                    f'width="{wide:.1f}" height="{y(low) - y(low + n):.1f}"/></g>'
+                    f'<g class="series-{kind}"><rect class="{css}" x="{begins + gap:.1f}" y="{y(low + n):.1f}" '
+                    f'width="{ends - begins - 2 * gap:.1f}" height="{y(low) - y(low + n):.1f}"/></g>'
                 )
-    for tick in (0, 0.25, 0.5, 0.75, 1):
-        parts.append(text(left + (right - left) * tick, bottom + 18, f"{begin + span * tick:.3g}"))
+    for tick, said in x.ticks():
+        parts.append(text(x(tick), bottom + 18, said))
     parts.append(f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
     parts.append(text((left + right) / 2, bottom + 42, "Score of the policy", "label-axis"))
     parts.append(text(left - 8, top - 12, "Items", "label-axis", "end"))
     if plan.threshold is not None:
-        where = min(1.0, max(0.0, (plan.threshold - begin) / span)) if span else 0.0
-        x = left + (right - left) * where
-        parts.append(f'<line class="reference" x1="{x:.1f}" x2="{x:.1f}" y1="{top - 6}" y2="{bottom}"/>')
-        near_end = where > 0.6
-        words = f"threshold {plan.threshold:.2f}"
-        parts.append(text(x + (-6 if near_end else 6), top - 10, words, "", "end" if near_end else "start"))
+        where = x(plan.threshold)
+        parts.append(
+            f'<line class="reference" x1="{where:.1f}" x2="{where:.1f}" y1="{top - 6}" y2="{bottom}"/>'
+        )
+        near_end = where > left + 0.6 * (right - left)
+        words = f"threshold {fixed(plan.threshold, 2)}"
+        parts.append(
+            text(where + (-6 if near_end else 6), top - 10, words, "", "end" if near_end else "start")
+        )
     title = "Items by score"
     caption = (
         "Full bars go to people, hollow bars to the models. Below the threshold people judge the audits only; "
@@ -171,9 +179,9 @@ def histogram(plan: RoutingPlan) -> Plot | None:
         f"<title>{title}</title><desc>{escape(caption)}</desc>{''.join(parts)}</svg>"
     )
     columns = [{"label": label, "numeric": True} for label in ("Score from", "to", "To people", "To models")]
-    size = span / len(people)
+    edges = [f"{begin + i * size:.3g}".replace("-", "−") for i in range(len(people) + 1)]
     rows = [
-        [f"{begin + i * size:.3g}", f"{begin + (i + 1) * size:.3g}", f"{human:,}", f"{model:,}"]
+        [edges[i], edges[i + 1], f"{human:,}", f"{model:,}"]
         for i, (human, model) in enumerate(zip(people, models, strict=True))
         if human or model
     ]
