@@ -206,6 +206,10 @@ def line(plan: RoutingPlan, found: dict | None = None) -> Line:
             "info",
         )
     gain = report and report["gain_over_random"]
+    if (
+        not gain and plan.state == RoutingPlan.State.REPLACED
+    ):  # it is measured no more, though its audits may be judged
+        return Line("Whether routing beats random was not known yet when this plan was replaced.", "info")
     if not gain:
         audits = plan.summary.get("audits_in_all", plan.summary.get("audits", 0))
         return Line(

@@ -227,6 +227,8 @@ def test_a_plan_that_keeps_up_takes_over_audits_and_judged_items(
     first.refresh_from_db()
     second = RoutingPlan.objects.get(follows=first)
     assert (first.state, second.state) == ("replaced", "applied")
+    page = alice_client.get(reverse("plans:detail", args=["pairs", first.number])).content.decode()
+    assert "was not known yet when this plan was replaced" in page
     page = alice_client.get(reverse("plans:detail", args=["pairs", second.number])).content.decode()
     assert "what the plan before sent and people judged, or was to audit, stays, whatever it scores" in page
     old = {row.item_id: row for row in first.decisions.all()}
