@@ -240,7 +240,7 @@ def test_a_bonus_comes_from_the_budget_and_no_further(project, annotator, alice_
     assert spent_and_held(account) == (Decimal(3), 0)
     refused = alice_client.post(address, data)
     assert refused.status_code == 400
-    assert "2 EUR left" in refused.content.decode()
+    assert "2.00 EUR left" in refused.content.decode()
     for bad in (
         {"amount": "-1"},
         {"amount": "NaN"},
