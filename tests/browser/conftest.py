@@ -34,6 +34,14 @@ def chromium():
         browser.close()
 
 
+def intercept(context) -> None:
+    """Have chromium ask about each request from the first page on, for a test that meddles with one later.
+
+    Chromium lets a request pass now and then where `page.route` comes after the page was loaded.
+    """
+    context.route("**/nowhere/", lambda route: route.continue_())
+
+
 class Watch:
     """What a page complained about. `allowed` are beginnings of console errors that the test provokes."""
 
@@ -65,7 +73,8 @@ def watch():
 
 @pytest.fixture
 def open_page(chromium, live_server, watch, transactional_db):
-    """`open_page(user, path, width=…, dark=…)` gives a page of a signed-in person.
+    """`open_page(user, path, width=…, dark=…)` gives a page of a signed-in person; `meddle` where the test routes
+    requests later.
 
     After the test no page may have had a console error or a CSP violation.
     """
@@ -75,7 +84,14 @@ def open_page(chromium, live_server, watch, transactional_db):
     contexts = []
 
     def open_one(
-        user, path: str = "/", *, width: int = 1440, height: int = 900, dark: bool = False, **options
+        user,
+        path: str = "/",
+        *,
+        width: int = 1440,
+        height: int = 900,
+        dark: bool = False,
+        meddle: bool = False,
+        **options,
     ):
         context = chromium.new_context(
             base_url=live_server.url,
@@ -87,6 +103,8 @@ def open_page(chromium, live_server, watch, transactional_db):
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         watch.add(context)
+        if meddle:
+            intercept(context)
         if user is not None:
             client = Client()
             client.force_login(user)

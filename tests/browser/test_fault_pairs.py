@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 from playwright.sync_api import Error, Page, Route
 
-from tests.browser.conftest import PATIENCE_MS
+from tests.browser.conftest import PATIENCE_MS, intercept
 from tests.faults import harness
 from tests.faults.conftest import services
 
@@ -29,6 +29,7 @@ STEPS = [
     "response received",
     "next item shown",
 ]
+HELD = ("submit sent", "stored", "response received")  # the request or its answer is held
 FAULTS = [
     "network off",
     "session expired",
@@ -99,6 +100,8 @@ class Loop:
     def __init__(self, site: harness.Site, browser, person: str, session: str, step: str, fault: str):
         self.site, self.person, self.session, self.step, self.fault = site, person, session, step, fault
         self.context = browser.new_context(base_url=f"http://127.0.0.1:{site.port}", reduced_motion="reduce")
+        if step in HELD:
+            intercept(self.context)
         self.context.set_default_timeout(PATIENCE_MS)
         self.context.add_cookies(
             [{"name": "sessionid", "value": session, "url": f"http://127.0.0.1:{site.port}"}]
@@ -175,7 +178,7 @@ class Loop:
 
     def send(self, first: str) -> None:
         """Submit the first item; the request or its answer is held where the fault is to strike in between."""
-        if self.step not in ("submit sent", "stored", "response received"):
+        if self.step not in HELD:
             self.submit(self.page)
             return
         page = self.page

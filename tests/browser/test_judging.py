@@ -139,7 +139,7 @@ def test_a_judgment_survives_a_broken_network_and_is_stored_once(bob, make_item,
     watch.allowed = PROVOKED
     make_item("First", ("one", "two"), priority=2)
     make_item("Second", ("three", "four"), priority=1)
-    page = open_page(bob, JUDGE)
+    page = open_page(bob, JUDGE, meddle=True)
     broken = {"on": True}
 
     def meddle(route):
@@ -179,7 +179,7 @@ def test_what_could_not_be_sent_is_sent_when_the_page_is_opened_again(bob, make_
     watch.allowed = PROVOKED
     make_item("First", ("one", "two"), priority=2)
     make_item("Second", ("three", "four"), priority=1)
-    page = open_page(bob, JUDGE)
+    page = open_page(bob, JUDGE, meddle=True)
     page.route("**/submit/", lambda route: route.abort("connectionrefused"))
     for key in ["2", "3", "1", "4", "4", "Enter"]:
         page.keyboard.press(key)

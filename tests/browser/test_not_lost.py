@@ -182,7 +182,7 @@ def test_what_is_typed_in_one_tab_stands_in_the_other_and_a_submit_moves_both_on
 
 def test_an_answer_that_is_refused_later_stays_readable(bob, two_items, open_page, watch):
     watch.allowed = PROVOKED
-    page = open_page(bob, JUDGE)
+    page = open_page(bob, JUDGE, meddle=True)
     answer(page, text="Words that must not vanish.")
     page.route("**/submit/", lambda route: route.abort("connectionrefused"))
     page.keyboard.press("Enter")

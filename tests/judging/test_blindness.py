@@ -273,7 +273,7 @@ def test_history_and_counts_do_not_stand_still_at_gold(project, make_item, annot
     for k in range(10):
         item = make_item(prompt=f"gold {k}")
         gate_items.set_gate(item=item, purpose="gold", answer=prefers(1), actor=alice)
-    set_gates(project, gold_share=0.5)
+    set_gates(project, gold_first=2, gold_share=0.5)
     for n in range(1, 11):
         work(annotator, 1)
         desk = bob_client.get(reverse("work:judge", args=["pairs"]), HTTP_HX_REQUEST="true").content.decode()
