@@ -139,7 +139,7 @@ def named_votes_of(
 
 def _direct(judgments: list[dict[str, Any]], aspect: str) -> list[Vote]:
     return [
-        (judgment, (row["first"], row["second"]), 0 if row["tie"] is not None else row["preference"])
+        (judgment, (row["first"], row["second"]), row["preference"] or 0)  # a tie has no preference
         for judgment in judgments
         for row in judgment["comparisons"]
         if row["aspect"] == aspect

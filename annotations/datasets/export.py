@@ -208,6 +208,7 @@ def _write_rows(
     A table without files per split stands under the split `train`, as its public counterpart does.
     """
     known = FORMATS[format]
+    read = known.read or snapshots.parse_line
     holds = known.holds(conversion.options) if known.holds else None
     tables = [(table, "{split}" in table.path) for table in known.tables]
     open_files: dict[tuple[str, str], writers.Writer] = {}
@@ -227,7 +228,7 @@ def _write_rows(
             if as_it_is:
                 writer_of(known.tables[0], split_of_line(line)).write_line(line)
             else:
-                item = snapshots.parse_line(line)
+                item = read(line)
                 if looks:
                     note_pii(item, conversion)
                 if truths is not None:

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from annotations.datasets import snapshots, truth
 from annotations.datasets.export import write_export
-from annotations.datasets.formats import BadOption, check_options
+from annotations.datasets.formats import FORMATS, BadOption, Conversion, check_options, note_left_out
 from annotations.datasets.formats.goals import GOAL
 from annotations.datasets.formats.pairs import reward_margin, similarity
 from annotations.datasets.formats.ratings import whole_rating
@@ -240,3 +241,31 @@ def test_a_corrected_reward_does_not_count():
     item = {"judgments": [scored("1", 9), scored("2", 1, "1"), scored("3", 2)]}
     assert reward_margin(item, 0, 1) == 1.5
     assert reward_margin({"judgments": []}, 0, 1) is None
+
+
+@pytest.mark.parametrize("name", [name for name, known in FORMATS.items() if known.read is not None])
+def test_rows_need_no_more_of_a_judgment_than_their_format_reads(name, judged, give, make_item, project):
+    rated = make_item("Rated?", ("Long.", "Short."), external_id="rated")
+    give("Bea", rated, scores("helpfulness", 4, 1, low=0, high=4))
+    lines = list(snapshots.open_lines(freeze_now(project=project)))
+    known = FORMATS[name]
+
+    def rows(read, options):
+        conversion = Conversion(options)
+        made = []
+        for item in map(read, lines):
+            note_left_out(item, known.holds(options), conversion)
+            made += [row for table in known.tables for row in table.rows(item, conversion)]
+        return made, conversion.dropped, conversion.left_out
+
+    _, usual = check_options(name, None, {})
+    every = [
+        {**usual, key: choice}
+        for key, choices in known.options.items()
+        for choice in choices or ("overall", "helpfulness")
+        if choice != truth.METHOD
+    ]
+    for options in every:
+        narrow = rows(known.read, options)
+        assert narrow == rows(snapshots.parse_line, options)
+    assert rows(known.read, usual)[0], "no row was compared"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import pyarrow as pa
-from msgspec.json import encode
+from msgspec.json import Decoder, encode
 
 from annotations.items import pii
 from annotations.items.content import prompt_text
@@ -34,6 +34,24 @@ NO_ANSWERS = frozenset(("cannot_judge", "source_meta"))
 """Keys among a judgment's answers that answer no question."""
 
 Row = dict[str, Any]
+
+
+_Judgment = TypedDict(
+    "_Judgment",
+    dict.fromkeys(
+        ("id", "annotator", "kind", "outcome", "comparisons", "scores", "answers", "reason", "supersedes", "created_at"),
+        Any,
+    ),
+    total=False,
+)  # fmt: skip
+_Item = TypedDict(
+    "_Item",
+    {**dict.fromkeys(("id", "prompt", "context", "responses", RESERVED), Any), "judgments": list[_Judgment]},
+    total=False,
+)
+read_votes = Decoder(_Item).decode
+"""A snapshot's line → the native item without what no label is made from, in two thirds of the time: the judgments'
+versions, durations, probabilities and orders, and what is free-form about the item."""
 
 
 class BadOption(ValueError):
@@ -102,6 +120,8 @@ class Format:
     """Options → what of a judgment has a place; None: everything."""
     columns: str
     """What the columns mean, for the dataset card."""
+    read: Callable[[bytes], Row] | None = None
+    """A snapshot's line → the parts of the native item that its rows are made from; None: all of them."""
 
 
 def note_pii(item: Row, conversion: Conversion) -> None:
@@ -121,7 +141,7 @@ def note_pii(item: Row, conversion: Conversion) -> None:
 def note_left_out(item: Row, holds: Holds, conversion: Conversion) -> None:
     """Count the parts of the item's judgments that have no place in the format."""
     left, aspects, attributes = conversion.left_out, holds.aspects, holds.attributes
-    judgments, reasons, known = item["judgments"], 0, holds.answers | NO_ANSWERS
+    judgments, reasons = item["judgments"], 0
     superseded = {judgment["supersedes"] for judgment in judgments}
     for judgment in judgments:
         if judgment["id"] in superseded:
@@ -143,7 +163,7 @@ def note_left_out(item: Row, holds: Holds, conversion: Conversion) -> None:
             for row in judgment["scores"]:
                 if row["attribute"] not in attributes:
                     left[f"scores: {row['attribute']}"] += 1
-        if answers and not known.issuperset(answers):
+        if answers and not NO_ANSWERS.issuperset(answers):
             _note_answers(answers, holds, left)
     if reasons and not holds.reasons:
         left["reasons in words"] += reasons

@@ -20,6 +20,7 @@ from .base import (
     Table,
     messages_of,
     origin_of,
+    read_votes,
     reply,
 )
 from .ratings import judged_in
@@ -92,4 +93,5 @@ GOALS = Format(
 Two rows are one pair of responses with different scores. A system message names a target score from 1 to 10 (`goal`);
 the chosen response is the one whose own score that is, so in the second row of a pair the worse response is chosen.
 Scores are mean ratings, moved from their own scale to 1 to 10. Do not mix these rows with plain preferences.""",
+    read=read_votes,
 )  # fmt: skip

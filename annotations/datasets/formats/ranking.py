@@ -20,6 +20,7 @@ from .base import (
     Table,
     messages_of,
     origin_of,
+    read_votes,
     reply,
 )
 from .pairs import merits_of
@@ -98,4 +99,5 @@ NEMO_RANKING = Format(
 One row is one item: `completions` in the item's own order, `rank` 0 the best, equal ones share the lowest place (0, 0,
 2). Ranks are those of the mean rank; where nobody ranked, of wins minus losses, thumbs or ratings. With the method
 `raw` one row is one person's ranking, named by `annotator`.""",
+    read=read_votes,
 )

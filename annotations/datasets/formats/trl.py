@@ -25,6 +25,7 @@ from .base import (
     origin_of,
     pair_name,
     prompt_of,
+    read_votes,
     reply,
     text_or_messages,
 )
@@ -258,6 +259,7 @@ language model's. What accompanies a prompt (`context`) opens the first user mes
 `chosen` and `rejected` are whole conversations; as plain texts a blank line stands between prompt and response. With
 `columns` `full`, `soft_label` is the share of votes for the chosen response (ties half), `similarity` the overlap of
 the two texts' runs of three words, `reward_margin` the reward models' difference, where one scored both.""",
+    read=read_votes,
 )
 TRL_UNPAIRED = Format(
     label="TRL unpaired preference",
@@ -270,6 +272,7 @@ TRL_UNPAIRED = Format(
     columns="""\
 One row is one response that was found good (`label` true) or bad: by thumbs where there are any, else by its wins
 against the item's other responses.""",
+    read=read_votes,
 )
 PROMPT_COMPLETION = Format(
     label="Prompt and completion",
@@ -282,6 +285,7 @@ PROMPT_COMPLETION = Format(
     columns="""\
 One row is one text worth learning: a person's rewrite (`origin` `rewrite`, `response` the one it started from), or,
 where nobody rewrote the item, the one response that stands above the others (`best`).""",
+    read=read_votes,
 )
 OPENRLHF = Format(
     label="OpenRLHF preference",
@@ -300,4 +304,5 @@ OPENRLHF = Format(
     columns="""\
 One row is one pair of responses with a decision: two whole conversations, and `margin`, the mean preference towards
 the chosen one in steps of the scale. For `--data.apply_chat_template`.""",
+    read=read_votes,
 )
