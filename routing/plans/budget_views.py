@@ -16,21 +16,14 @@ from annotations.projects import rules
 from annotations.projects.access import project_for
 from annotations.projects.models import Project
 from annotations.projects.views import OWNER, page_context
-from app.accounts.models import AuditEvent
 from app.ledger.models import Account
 from app.web.downloads import csv_response
 
 from . import spending
 from .budget_change import Refused, change_budget
 from .budget_forms import BudgetForm
+from .budget_history import changes_of
 
-CHANGES = (
-    "budget.money_changed",
-    "budget.labels_changed",
-    "budget.rules_changed",
-    "plan.applied",
-    "lm_run.started",
-)
 SHOWN = 15
 PROJECTS = 500
 
@@ -49,9 +42,7 @@ def _page(request: HttpRequest, project: Project, found: spending.Budget, form: 
         "sentence": spending.sentence(found),
         "form": form,
         "alerts": BudgetAlert.objects.filter(project=project).order_by("-pk")[:SHOWN],
-        "changes": AuditEvent.objects.filter(scope=project.slug, action__in=CHANGES)
-        .select_related("actor")
-        .order_by("-pk")[:SHOWN],
+        "changes": changes_of(project.slug, SHOWN),
     }
     return render(request, "plans/budget.html", context, status=status)
 

@@ -16,10 +16,12 @@ from annotations.people import alerts
 from annotations.people.models import BudgetAlert, PayLine
 from annotations.projects import rules
 from annotations.projects.models import Annotator
+from app.accounts import audit
 from app.accounts.models import AuditEvent
 from app.jobs.models import Job
 from app.ledger import ledger
 from app.ledger.models import Account, Reservation
+from app.web.shares import percent
 from routing.plans import gpu, spending
 from routing.plans.models import GpuCharge
 
@@ -89,6 +91,17 @@ def test_only_owners_change_it_and_every_change_is_logged(
         AuditEvent.objects.filter(action__startswith="budget").order_by("pk").values_list("action", flat=True)
     )
     assert list(logged) == ["budget.money_changed", "budget.labels_changed", "budget.rules_changed"]
+    told = [
+        words
+        for words, _ in alice_client.get(reverse("plans:budget", args=[project.slug])).context["changes"]
+    ]
+    assert told == [
+        f"Warnings: {percent(0.5)}, {percent(0.8)}, {percent(0.95)} → {percent(0.6)}, {percent(0.9)}; "
+        "Who may put plans in force: researchers and owners → owners; "
+        "Who may start models: researchers and owners → owners; Price of a GPU hour: 0 → 2.5",
+        "Cap of human labels: no cap → 30",
+        "Cap of money: 100.00 → 50.00 EUR",
+    ]
     spend(account, "20")
     refused = alice_client.post(url, {**values, "money": "10"})
     assert refused.status_code == 422
@@ -110,6 +123,20 @@ def test_what_is_kept_to_owners_is_refused_to_researchers(project, account, bob_
     rules.change(project=project, budget=rules.Budget())
     assert bob_client.post(run).status_code == 302
     assert Job.objects.count() == 1
+    audit.record(
+        actor=bob,
+        action="plan.applied",
+        scope=project.slug,
+        target="plan 2",
+        items=1412,
+        people=30,
+        judgments=1,
+    )
+    page = bob_client.get(reverse("plans:budget", args=[project.slug]))
+    assert [words for words, _ in page.context["changes"]] == [
+        "Plan 2 put in force: 1,412 items routed, 1 judgment left to people",
+        f"{detail.annotator.name} started",
+    ]
 
 
 def test_a_model_judges_no_more_than_its_limit(project, make_item):

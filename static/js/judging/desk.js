@@ -88,7 +88,8 @@
       if (field) field.focus({ focusVisible: true });
       window.plumbline.announce(wrong.querySelector(".field-error").textContent);
     } else if (notice) notice.focus();
-    else if (!first) document.getElementById("desk-title").focus();
+    // Of guidelines Tab leads through the text to the button, not through the menu first.
+    else if (!first || region.querySelector(".gate-text")) document.getElementById("desk-title").focus();
   }
 
   document.addEventListener("click", (event) => {
