@@ -53,8 +53,9 @@ def _rule(name: str, value: Any) -> str:
 
 def _rules(event: AuditEvent) -> str:
     before, after = event.detail["before"], event.detail["after"]
+    names = [*filter(after.__contains__, RULES), *(name for name in after if name not in RULES)]
     return "; ".join(
-        f"{RULES.get(name, name)}: {_rule(name, before[name])} → {_rule(name, after[name])}" for name in after
+        f"{RULES.get(name, name)}: {_rule(name, before[name])} → {_rule(name, after[name])}" for name in names
     )
 
 
