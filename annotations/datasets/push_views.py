@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from annotations.analysis.figures import counted
 from annotations.items.pii import KINDS
 from annotations.projects.access import project_for
 from app.jobs.models import Job
@@ -78,15 +79,15 @@ def _facts(manifest: dict) -> list[tuple[str, str]]:
         personal = "Not looked for. An export with the option Personal data counts it."
     else:
         personal = "; ".join(
-            f"what looks like {KINDS[kind]}: {_n(told['items'], 'item')}"
+            f"what looks like {KINDS[kind]}: {counted(told['items'], 'item')}"
             for kind, told in manifest["pii"].items()
         )
     return [
         ("Licence", licence.label if licence else "None stated"),
         (
             "Holds",
-            f"{_n(manifest['rows'], 'row')}, from {_n(manifest['frozen']['items'], 'item')} and "
-            f"{_n(manifest['frozen']['judgments'], 'judgment')}",
+            f"{counted(manifest['rows'], 'row')}, from {counted(manifest['frozen']['items'], 'item')} and "
+            f"{counted(manifest['frozen']['judgments'], 'judgment')}",
         ),
         ("People", "Under their names" if card.named(manifest) else "Under pseudonyms"),
         ("Personal data", personal or "Looked for, none found"),
@@ -96,7 +97,3 @@ def _facts(manifest: dict) -> list[tuple[str, str]]:
             "whatever an earlier push left there",
         ),
     ]
-
-
-def _n(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

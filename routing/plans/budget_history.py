@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from annotations.analysis.figures import counted
 from app.accounts.models import AuditEvent
 from app.web.shares import percent
 
@@ -19,10 +20,6 @@ RULES = {
     "experts": "Most items a plan sends to experts",
     "models": "Most items a model judges",
 }
-
-
-def _n(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _count(n: int | None, none: str = "no limit") -> str:
@@ -47,7 +44,7 @@ def _rule(name: str, value: Any) -> str:
     if name in ("plans_by", "runs_by"):
         return "owners" if value == "owner" else "researchers and owners"
     if isinstance(value, dict):
-        return _n(len(value), "limit") if value else "no limit"
+        return counted(len(value), "limit") if value else "no limit"
     return _count(value) if name == "people" else str(value)
 
 
@@ -62,16 +59,17 @@ def _rules(event: AuditEvent) -> str:
 def _plan(event: AuditEvent) -> str:
     items, judgments = event.detail.get("items") or 0, event.detail.get("judgments") or 0
     return (
-        f"{event.target.capitalize()} put in force: {_n(items, 'item')} routed, "
-        f"{_n(judgments, 'judgment')} left to people"
+        f"{event.target.capitalize()} put in force: {counted(items, 'item')} routed, "
+        f"{counted(judgments, 'judgment')} left to people"
     )
 
 
 def _run(event: AuditEvent) -> str:
-    limit, cap = event.detail.get("limit"), event.detail.get("cap")
-    most = [f"at most {_n(limit or 0, 'item')}"] * bool(limit) + [f"at most {Decimal(cap or 0):,.2f}"] * bool(
-        cap
-    )
+    most = []
+    if limit := event.detail.get("limit"):
+        most.append(f"at most {counted(limit, 'item')}")
+    if cap := event.detail.get("cap"):
+        most.append(f"at most {Decimal(cap):,.2f}")
     return f"{event.target} started" + (f": {', '.join(most)}" if most else "")
 
 

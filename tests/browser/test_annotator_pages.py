@@ -57,9 +57,8 @@ def test_every_page_of_an_annotator_is_accessible(alice, bob, project, make_item
     page.click("form[action*=consent] button")
     page.wait_for_selector("form[action*=acknowledge]")
     check(page, wrong, "gate")
-    assert (
-        page.evaluate("document.activeElement.id") == "desk-title"
-    )  # Tab goes on into the text, not to the menu
+    # Tab goes on into the text, not to the menu.
+    assert page.evaluate("document.activeElement.id") == "desk-title"
     page.click("form[action*=acknowledge] button")
     wait_for(page, "Item 0")
     page.click(".step >> nth=0")
