@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from isal import igzip, isal_zlib
+from isal import igzip
 
 PIECE = 1 << 20
 GZIP_LEVEL = 2  # on judgments as small as level 3 of the standard library, and written six times as fast
@@ -22,20 +22,13 @@ def gzip_writer(file: BinaryIO) -> igzip.IGzipFile:
 
 
 def gunzip(path: Path) -> Iterator[bytes]:
-    """The content of a gzip file of one member, in pieces of up to a megabyte.
+    """The content of a gzip file, in pieces of up to a megabyte.
 
-    Raises OSError, isal_zlib.error for bytes that are no gzip, EOFError where the file is cut.
+    Raises OSError for bytes that are no gzip, EOFError where the file is cut, isal_zlib.error where it is damaged.
     """
-    stream = isal_zlib.decompressobj(wbits=31)
-    with path.open("rb") as file:
-        while not stream.eof:
-            block = stream.unconsumed_tail or file.read(1 << 16)
-            if not block:
-                raise EOFError("the file is cut")
-            if piece := stream.decompress(block, PIECE):
-                yield piece
-        if stream.unused_data or file.read(1):
-            raise EOFError("the file goes on after its end")
+    with igzip.IGzipFile(path, "rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
 
 
 def sync_folder(folder: Path) -> None:

@@ -25,6 +25,7 @@ from app.accounts import audit
 from app.jobs import runner
 
 from . import rows, splits
+from .beside import ahead
 from .files import gunzip, gzip_writer, written_folder
 from .models import Snapshot
 from .reading import consistent_view
@@ -286,8 +287,7 @@ def _lines(snapshot: Snapshot) -> Iterator[bytes]:
     digest = hashlib.sha256()
     held = b""
     try:
-        for piece in gunzip(rows_path(snapshot)):
-            digest.update(piece)
+        for piece in ahead(_digested(gunzip(rows_path(snapshot)), digest)):
             lines = (held + piece).splitlines(keepends=True)
             held = b"" if lines[-1].endswith(b"\n") else lines.pop()
             yield from lines
@@ -299,6 +299,12 @@ def _lines(snapshot: Snapshot) -> Iterator[bytes]:
         raise SnapshotDamaged(
             f"The rows of {snapshot.public_id} are not the ones that were frozen (sha256 differs)."
         )
+
+
+def _digested(pieces: Iterator[bytes], digest) -> Iterator[bytes]:
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
 
 
 def open_rows(snapshot: Snapshot) -> Iterator[dict]:

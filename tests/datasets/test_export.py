@@ -284,6 +284,7 @@ def test_settings_nobody_knows_are_refused_with_what_was_expected(format, contai
 
 def test_row_groups_are_bounded_whatever_the_number_of_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(writers, "ROW_GROUP", 1000)
+    monkeypatch.setattr(writers, "ARROW_BATCH", 500)
     _, options = check_options("trl_preference", None, {"style": "standard"})
     writer = writers.ParquetWriter(tmp_path / "x.parquet", FORMATS["trl_preference"].tables[0], options)
     votes = {"chosen": 1, "tie": 0, "rejected": 0}

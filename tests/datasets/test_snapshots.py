@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
+from contextlib import suppress
 
 import pytest
 from django.core.management import call_command
@@ -252,6 +253,21 @@ def test_a_file_that_was_touched_is_noticed(project, judged, harm):
         path.unlink()
     with pytest.raises(SnapshotDamaged, match=snapshot.public_id):
         list(open_rows(snapshot))
+
+
+def test_no_damage_goes_unnoticed_at_any_byte(project, judged):
+    snapshot = freeze_now(project=project)
+    path = snapshots.rows_path(snapshot)
+    content, frozen = path.read_bytes(), list(snapshots.open_lines(snapshot))
+    for place in range(len(content)):
+        for harmed in (
+            content[:place],
+            content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :],
+            content[:place] + content[place + 1 :],
+        ):
+            path.write_bytes(harmed)
+            with suppress(SnapshotDamaged):
+                assert list(snapshots.open_lines(snapshot)) == frozen  # a changed time in the header, say
 
 
 @pytest.mark.django_db(transaction=True)
