@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Max
+from django.db.models import Max, Model
 from django.db.models.functions import Coalesce
 
 from annotations.items.content import group_of
@@ -26,6 +26,7 @@ from .reading import fetch
 from .splits import split_of
 
 BATCH = 1000
+KEYS_AT_ONCE = 1000
 BATCH_CHARACTERS = 16_000_000  # of prompts and responses; long texts make batches of fewer items
 RESERVED = "plumbline"
 EXPERT = "expert"
@@ -155,7 +156,7 @@ def item_rows(
 ) -> Iterator[Row]:
     """Yield the project's items in the order of their numbers, with judgments up to the cut-off id.
 
-    Seven queries a batch of at most `batch` items; memory holds one batch. Deterministic for unchanged data.
+    A dozen or two of queries a batch of at most `batch` items; memory holds one batch. Deterministic for unchanged data.
     """
     names = Names.read(project, reader)
     items = (
@@ -271,9 +272,7 @@ def _judgments(
     if query.outcomes:
         found = _with_current_outcome(found, query.outcomes)
     uuids = {row[0]: str(row[2]) for row in found}
-    comparisons = _comparisons(ids, cutoff, reader) if found else {}
-    scores = _scores(ids, cutoff, reader) if found else {}
-    calls = _calls(ids, cutoff, reader) if found else {}
+    comparisons, scores, calls = (read(list(uuids), reader) for read in (_comparisons, _scores, _calls))
     by_item: dict[int, list[dict]] = defaultdict(list)
     releases: dict[int, set[str]] = defaultdict(set)
     for (
@@ -321,9 +320,8 @@ def _reviews(ids: list[int], cutoff: int, reader: BaseDatabaseWrapper) -> dict[i
     ):
         if row[1] is None or row[1] <= cutoff:
             newest[row[0]] = row
-    decided = [row[0] for row in newest.values() if row[1] is not None]
-    comparisons = _comparisons(decided, cutoff, reader) if decided else {}
-    scores = _scores(decided, cutoff, reader) if decided else {}
+    decided = [row[1] for row in newest.values() if row[1] is not None]
+    comparisons, scores = _comparisons(decided, reader), _scores(decided, reader)
     return {
         item: {
             "decision": "votes_stand" if judgment is None else "answer",
@@ -348,33 +346,30 @@ def _with_current_outcome(found: list[tuple], outcomes: tuple[str, ...]) -> list
     return [row for row in found if (row[1], row[3]) in kept]
 
 
-def _comparisons(ids: list[int], cutoff: int, reader: BaseDatabaseWrapper) -> dict[int, list[dict]]:
-    rows = Comparison.objects.filter(judgment__item_id__in=ids, judgment_id__lte=cutoff).order_by(
-        "judgment_id", "pk"
-    )
+def _parts(
+    model: type[Model], columns: tuple[str, ...], judgments: list[int], reader: BaseDatabaseWrapper
+) -> Iterator[tuple]:
+    """(judgment, *columns) of what hangs on these judgments, in stored order.
+
+    By the judgments' keys, some at a time: asked by items or for all at once, PostgreSQL reads the whole table.
+    """
+    for start in range(0, len(judgments), KEYS_AT_ONCE):
+        rows = model.objects.filter(judgment_id__in=judgments[start : start + KEYS_AT_ONCE])
+        yield from fetch(rows.order_by("judgment_id", "pk").values_list("judgment_id", *columns), reader)
+
+
+def _comparisons(judgments: list[int], reader: BaseDatabaseWrapper) -> dict[int, list[dict]]:
     found: dict[int, list[dict]] = defaultdict(list)
-    columns = rows.values_list("judgment_id", "first", "second", "aspect", "preference", "scale_max", "tie")
-    for judgment, first, second, aspect, preference, scale_max, tie in fetch(columns, reader):
-        found[judgment].append(
-            {
-                "first": first,
-                "second": second,
-                "aspect": aspect,
-                "preference": preference,
-                "scale_max": scale_max,
-                "tie": tie,
-            }
-        )
+    columns = ("first", "second", "aspect", "preference", "scale_max", "tie")
+    for judgment, *row in _parts(Comparison, columns, judgments, reader):
+        found[judgment].append(dict(zip(columns, row, strict=True)))
     return found
 
 
-def _scores(ids: list[int], cutoff: int, reader: BaseDatabaseWrapper) -> dict[int, list[dict]]:
-    rows = Score.objects.filter(judgment__item_id__in=ids, judgment_id__lte=cutoff).order_by(
-        "judgment_id", "pk"
-    )
+def _scores(judgments: list[int], reader: BaseDatabaseWrapper) -> dict[int, list[dict]]:
     found: dict[int, list[dict]] = defaultdict(list)
-    columns = rows.values_list("judgment_id", "response", "attribute", "value", "scale_min", "scale_max")
-    for judgment, response, attribute, value, low, high in fetch(columns, reader):
+    columns = ("response", "attribute", "value", "scale_min", "scale_max")
+    for judgment, response, attribute, value, low, high in _parts(Score, columns, judgments, reader):
         found[judgment].append(
             {
                 "response": response,
@@ -386,13 +381,10 @@ def _scores(ids: list[int], cutoff: int, reader: BaseDatabaseWrapper) -> dict[in
     return found
 
 
-def _calls(ids: list[int], cutoff: int, reader: BaseDatabaseWrapper) -> dict[int, list[dict]]:
-    rows = LMCall.objects.filter(judgment__item_id__in=ids, judgment_id__lte=cutoff).order_by(
-        "judgment_id", "pk"
-    )
+def _calls(judgments: list[int], reader: BaseDatabaseWrapper) -> dict[int, list[dict]]:
     found: dict[int, list[dict]] = defaultdict(list)
-    columns = rows.values_list("judgment_id", "order", "label", "raw", "reason", "meta", *CALL_COUNTS)
-    for judgment, order, label, raw, reason, meta, *counts in fetch(columns, reader):
+    columns = ("order", "label", "raw", "reason", "meta", *CALL_COUNTS)
+    for judgment, order, label, raw, reason, meta, *counts in _parts(LMCall, columns, judgments, reader):
         call = {"order": order, "label": label or None, "raw": raw, "reason": reason, "meta": meta}
         call.update(
             (key, value) for key, value in zip(CALL_COUNTS, counts, strict=True) if value not in (None, "")

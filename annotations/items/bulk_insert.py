@@ -109,3 +109,15 @@ def add_to(model: type[models.Model], field: str, amounts: Mapping[int, int]) ->
                 f"UPDATE {table} SET {column} = {column} + %s WHERE {key} = %s",  # noqa: S608 - as above
                 [(n, pk) for pk, n in pairs],
             )
+
+
+def count_anew(*tables: type[models.Model]) -> None:
+    """Have PostgreSQL look again at what the tables hold, so that its plans fit; SQLite plans by its indexes alone.
+
+    It does so by itself a minute after many rows came in. Until then it takes a large project for a small one, and reads all of it
+    where it should look a row up. A table that somebody else looks after right now is left out.
+    """
+    if connection.vendor == "postgresql":
+        names = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in tables)
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE (SKIP_LOCKED) {names}")

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.db.models import Q
+
 from annotations.items.bulk_insert import insert, json_text, moment_form
 from annotations.items.content import content_hash, group_of
 from annotations.items.models import Item, Response
@@ -234,15 +236,21 @@ class Batch:
                 self.targets[pk] = Target.of_item(item, responses.get(pk, []))
 
     def _find_by_id(self) -> None:
-        ids = sorted({row.record.external_id for row in self.rows if row.record.external_id is not None})
-        for chunk in _chunks(ids):
-            rows = Item.objects.filter(project=self.project, external_id__in=chunk)
-            for pk, source, external_id in rows.values_list("pk", "source", "external_id"):
-                self.by_id[source, external_id] = pk
+        """Look ids up source by source, as the index has them: without it every entry of the project would be read."""
+        by_source: dict[str, set[str]] = {}
+        for row in self.rows:
+            if row.record.external_id is not None:
+                by_source.setdefault(row.record.source, set()).add(row.record.external_id)
+        for source, ids in sorted(by_source.items()):
+            for chunk in _chunks(sorted(ids)):
+                rows = Item.objects.filter(project=self.project, source=source, external_id__in=chunk)
+                for pk, external_id in rows.values_list("pk", "external_id"):
+                    self.by_id[source, external_id] = pk
 
     def _find_by_hash(self) -> None:
+        asked_for = Q(duplicate_of__isnull=True) | Q(external_id__isnull=True)
         for chunk in _chunks(sorted({row.hash for row in self.rows})):
-            rows = Item.objects.filter(project=self.project, content_hash__in=chunk).order_by("pk")
+            rows = Item.objects.filter(asked_for, project=self.project, content_hash__in=chunk).order_by("pk")
             for pk, digest, external_id, first in rows.values_list(
                 "pk", "content_hash", "external_id", "duplicate_of_id"
             ):

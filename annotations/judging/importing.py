@@ -14,9 +14,9 @@ from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from annotations.items import batches, pii
-from annotations.items.bulk_insert import allocate, json_text
+from annotations.items.bulk_insert import allocate, count_anew, json_text
 from annotations.items.content import order_key
-from annotations.items.models import Item
+from annotations.items.models import Item, Response
 from annotations.items.readers import SPANS, JudgmentRecord, Problem, Record
 from annotations.projects import schemas
 from annotations.projects.models import Project, TaskSchema
@@ -28,6 +28,7 @@ from .imported_items import Batch, Row, Target
 from .imported_judgments import answer_of, judgment_uuid, own_uuid
 from .imported_schema import Shape
 from .jobs import MAX_BATCH, MAX_WANTED, ImportOptions, ImportReport, start_import_job
+from .models import Comparison, Judgment, Score
 from .reading_ahead import Found, ReadAhead
 
 __all__ = ["MAX_BATCH", "MAX_WANTED", "ImportOptions", "ImportReport", "import_records", "start_import_job"]
@@ -43,6 +44,8 @@ BAD_ROWS_HELD = 100_000
 PROGRESS_ROWS = 20_000
 SOURCES_APART = 200
 TRIES = 5
+COUNTED_ANEW_FIRST, COUNTED_ANEW_TIMES = 4_000, 8
+"""The database looks at its tables after so many new items, and each time after so many times as many."""
 NOTES_KEPT = 50
 HOLDS = "holds what looks like"
 
@@ -105,6 +108,7 @@ class _Importer:
         self.report_file = None
         self.listed = 0
         self.with_spans = 0
+        self.count_anew_at = COUNTED_ANEW_FIRST
 
     def run(self, records: Iterable, progress: Callable[[int], None] | None) -> ImportReport:
         path = self.options.report_path
@@ -217,6 +221,9 @@ class _Importer:
             self.annotators |= outcome.annotators
             self.schemas |= outcome.made_schemas
         self.report.new += outcome.counts["new"]
+        if self.report.new >= self.count_anew_at and not self.options.dry_run:
+            count_anew(Item, Response, Judgment, Comparison, Score)
+            self.count_anew_at *= COUNTED_ANEW_TIMES
         self.report.updated += outcome.counts["updated"]
         self.report.duplicate += outcome.counts["duplicate"]
         self.report.judgments += outcome.judgments

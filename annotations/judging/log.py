@@ -51,12 +51,15 @@ def seal(*, project_id: int, bound: int) -> int:
     `bound` is what `settled` gave. Two sealers at once are harmless: the number of a block can be taken once.
     """
     done = 0
+    completed = False
     while True:
         before = Seal.objects.filter(project=project_id).order_by("-number").first()
         after = before.last if before else 0
         if after >= bound:
             return done
-        _complete(project_id, after, bound)
+        if not completed:  # once for all blocks: it reads everything up to the bound
+            _complete(project_id, after, bound)
+            completed = True
         entries = _entries(project_id, after, bound)[:BLOCK]
         if not entries:
             return done

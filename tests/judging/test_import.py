@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.db import connection
 
 from annotations.items import readers
 from annotations.items.models import Item, Response
@@ -364,6 +365,48 @@ def test_batches_do_not_change_what_comes_out(project, bring, monkeypatch):
     monkeypatch.setattr(importing, "BATCH_ITEMS", 3)
     bring(*rows)
     assert state(project) == whole
+
+
+def test_the_database_counts_anew_as_a_project_grows(bring, monkeypatch):
+    counted = []
+    monkeypatch.setattr(importing, "BATCH_ITEMS", 2)
+    monkeypatch.setattr(importing, "COUNTED_ANEW_FIRST", 3)
+    monkeypatch.setattr(importing, "count_anew", lambda *tables: counted.append(Item.objects.count()))
+    rows = [pair(str(n)) for n in range(30)]
+    bring(*rows, dry_run=True)
+    assert counted == []
+    bring(*rows)
+    assert counted == [4, 24]
+    bring(*rows)
+    assert counted == [4, 24]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans by its indexes alone")
+def test_a_batch_reads_no_more_of_a_large_project_than_of_a_small_one(bring, monkeypatch):
+    monkeypatch.setattr(importing, "COUNTED_ANEW_FIRST", 200)
+
+    def read_by(numbers: range) -> int:
+        before = read_so_far()
+        bring(*[pair(str(n), a=f"{n}") for n in numbers])
+        return read_so_far() - before
+
+    def read_so_far() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'items_item'")
+            return cursor.fetchone()[0]
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # at this size it would be right
+    read_by(range(400))
+    few = read_by(range(400, 450))
+    read_by(range(450, 4000))
+    assert read_by(range(4000, 4050)) <= few + 50
+
+
+def test_the_same_id_in_two_sources_is_two_items(bring):
+    rows = [pair("1", a="Yes."), pair("1", a="Yes!", source="t")]
+    assert tally(bring(*rows)) == (2, 0, 0, 0, 0)
+    assert tally(bring(*reversed(rows))) == (0, 0, 2, 0, 0)
 
 
 def test_a_withdrawn_item_takes_no_judgments(project, bring, alice):

@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,14 @@ def logged(db, monkeypatch):
             assert seal(project) == 6
         write(project, [entry(project, annotators[a], items[i], answer(), uuid.UUID(int=n + 1))])
     return project
+
+
+def test_old_judgments_are_looked_for_once_however_many_blocks_are_sealed(logged):
+    Seal.objects.all().delete()
+    with CaptureQueriesContext(connection) as asked:
+        assert seal(logged) == 7
+    assert Seal.objects.count() == 4
+    assert sum('"digest" IS NULL' in query["sql"] for query in asked) == 1
 
 
 @pytest.mark.django_db
