@@ -250,7 +250,8 @@ class Batch:
     def _find_by_hash(self) -> None:
         asked_for = Q(duplicate_of__isnull=True) | Q(external_id__isnull=True)
         for chunk in _chunks(sorted({row.hash for row in self.rows})):
-            rows = Item.objects.filter(asked_for, project=self.project, content_hash__in=chunk).order_by("pk")
+            rows = Item.objects.filter(asked_for, project=self.project, content_hash__in=chunk)
+            rows = rows.order_by("content_hash", "pk")  # by the key alone SQLite would read the whole project
             for pk, digest, external_id, first in rows.values_list(
                 "pk", "content_hash", "external_id", "duplicate_of_id"
             ):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from annotations.items import readers
 from annotations.items.models import Item, Response
@@ -401,6 +402,18 @@ def test_a_batch_reads_no_more_of_a_large_project_than_of_a_small_one(bring, mon
     few = read_by(range(400, 450))
     read_by(range(450, 4000))
     assert read_by(range(4000, 4050)) <= few + 50
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL plans by what it counted")
+def test_sqlite_looks_a_batch_up_by_what_it_asks_for_and_not_through_the_whole_project(bring):
+    with CaptureQueriesContext(connection) as asked:
+        bring(*[pair(str(n), a=f"{n}") for n in range(5)])
+    looked_up = [q["sql"] for q in asked if 'FROM "items_item"' in q["sql"] and " IN (" in q["sql"]]
+    assert len(looked_up) == 2
+    with connection.cursor() as cursor:
+        for sql, index in zip(looked_up, ("item_identity_once", "item_content"), strict=True):
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            assert index in str(cursor.fetchall())
 
 
 def test_the_same_id_in_two_sources_is_two_items(bring):
