@@ -236,16 +236,21 @@ class Batch:
                 self.targets[pk] = Target.of_item(item, responses.get(pk, []))
 
     def _find_by_id(self) -> None:
-        """Look ids up source by source, as the index has them: without it every entry of the project would be read."""
-        by_source: dict[str, set[str]] = {}
-        for row in self.rows:
-            if row.record.external_id is not None:
-                by_source.setdefault(row.record.source, set()).add(row.record.external_id)
-        for source, ids in sorted(by_source.items()):
-            for chunk in _chunks(sorted(ids)):
-                rows = Item.objects.filter(project=self.project, source=source, external_id__in=chunk)
-                for pk, external_id in rows.values_list("pk", "external_id"):
-                    self.by_id[source, external_id] = pk
+        """Look ids up with their source, as the index has them: without it every entry of the project would be read."""
+        named = {
+            (row.record.source, row.record.external_id)
+            for row in self.rows
+            if row.record.external_id is not None
+        }
+        for chunk in _chunks(sorted(named)):
+            by_source: dict[str, list[str]] = {}
+            for source, external_id in chunk:
+                by_source.setdefault(source, []).append(external_id)
+            asked_for = Q()
+            for source, ids in by_source.items():
+                asked_for |= Q(project=self.project, source=source, external_id__in=ids)
+            rows = Item.objects.filter(asked_for).values_list("pk", "source", "external_id")
+            self.by_id |= {(source, external_id): pk for pk, source, external_id in rows}
 
     def _find_by_hash(self) -> None:
         asked_for = Q(duplicate_of__isnull=True) | Q(external_id__isnull=True)
