@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.urls import reverse
 from hypothesis import given, settings
@@ -169,8 +171,7 @@ def test_the_rule_can_be_changed_and_undone_for_what_is_there(
     assert (item.withdrawn_for, item.open_slots, item.n_leased) == ("identity", 0, 0)
     assert queue.next_assignment(annotator) is None
     page = alice_client.get(reverse("items:list", args=["pairs"]) + "?mark=names_model").content.decode()
-    assert "q1" in page
-    assert "q2" not in page
+    assert re.findall(r">\s*(q\d)\s*<", page) == ["q1"]
     for mode, redacted in (("redact", f"I'm {BAR * 6}."), ("off", "")):
         identity_rules.start_rule(project=project, mode=mode, actor=alice)
         project.refresh_from_db()
