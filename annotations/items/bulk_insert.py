@@ -114,8 +114,8 @@ def add_to(model: type[models.Model], field: str, amounts: Mapping[int, int]) ->
 def count_anew(*tables: type[models.Model]) -> None:
     """Have PostgreSQL look again at what the tables hold, so that its plans fit; SQLite plans by its indexes alone.
 
-    It does so by itself a minute after many rows came in. Until then it takes a large project for a small one, and reads all of it
-    where it should look a row up. A table that somebody else looks after right now is left out.
+    It does so by itself a minute after many rows came in. Until then it takes a large project for a small one,
+    and reads all of it where it should look a row up. A table that somebody else looks after right now is left out.
     """
     if connection.vendor == "postgresql":
         names = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in tables)

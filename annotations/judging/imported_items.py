@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.db import connection
 from django.db.models import Q
 
 from annotations.items.bulk_insert import insert, json_text, moment_form
@@ -242,15 +243,20 @@ class Batch:
             for row in self.rows
             if row.record.external_id is not None
         }
+        table = connection.ops.quote_name(Item._meta.db_table)
         for chunk in _chunks(sorted(named)):
-            by_source: dict[str, list[str]] = {}
-            for source, external_id in chunk:
-                by_source.setdefault(source, []).append(external_id)
-            asked_for = Q()
-            for source, ids in by_source.items():
-                asked_for |= Q(project=self.project, source=source, external_id__in=ids)
-            rows = Item.objects.filter(asked_for).values_list("pk", "source", "external_id")
-            self.by_id |= {(source, external_id): pk for pk, source, external_id in rows}
+            places = ", ".join(["(%s, %s)"] * len(chunk))
+            with (
+                connection.cursor() as cursor
+            ):  # CROSS: SQLite takes what is asked for first, and not the project
+                cursor.execute(
+                    f"WITH asked(source, external_id) AS (VALUES {places}) "  # noqa: S608 - a name and placeholders
+                    f"SELECT item.id, item.source, item.external_id FROM asked CROSS JOIN {table} item "
+                    "WHERE item.project_id = %s AND item.source = asked.source "
+                    "AND item.external_id = asked.external_id",
+                    [*(value for pair in chunk for value in pair), self.project.pk],
+                )
+                self.by_id |= {(source, external_id): pk for pk, source, external_id in cursor}
 
     def _find_by_hash(self) -> None:
         asked_for = Q(duplicate_of__isnull=True) | Q(external_id__isnull=True)

@@ -1,4 +1,4 @@
-"""What a project holds, in values that two imports of the same files must agree on."""
+"""A row of a file, and what a project holds in values that two imports of the same files must agree on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from annotations.items.models import Item, Response
 from annotations.judging.models import Comparison, Judgment, LMCall, Score
 from annotations.judging.verify import ITEM_COUNTERS, verify_counts
 from annotations.projects.models import Annotator, Project, TaskSchema
+
+
+def pair(key="p1", a="Yes.", b="No.", **fields):
+    row = {"id": key, "source": "s", "prompt": "Is it?", "response_a": a, "response_b": b, **fields}
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def state(project) -> dict:

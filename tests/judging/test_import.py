@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from annotations.items import readers
 from annotations.items.models import Item, Response
@@ -16,32 +14,9 @@ from annotations.judging.models import Comparison, Judgment, LMCall, Score
 from annotations.projects import rules
 from annotations.projects.models import Annotator, TaskSchema
 from annotations.projects.schemas import Definition
-from tests.judging.import_state import assert_counted_right, state
+from tests.judging.import_state import assert_counted_right, pair, state
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def bring(project, tmp_path):
-    """Import these rows (objects, or raw lines) and return the report."""
-
-    def bring(*rows, into=None, **options):
-        file = tmp_path / "rows.jsonl"
-        lines = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
-        file.write_bytes(b"\n".join(lines))
-        return importing.import_records(
-            project=into or project,
-            records=readers.read(file, "native"),
-            origin_label=file.name,
-            options=importing.ImportOptions(**options),
-        )
-
-    return bring
-
-
-def pair(key="p1", a="Yes.", b="No.", **fields):
-    row = {"id": key, "source": "s", "prompt": "Is it?", "response_a": a, "response_b": b, **fields}
-    return {name: value for name, value in row.items() if value is not None}
 
 
 def tally(report):
@@ -366,54 +341,6 @@ def test_batches_do_not_change_what_comes_out(project, bring, monkeypatch):
     monkeypatch.setattr(importing, "BATCH_ITEMS", 3)
     bring(*rows)
     assert state(project) == whole
-
-
-def test_the_database_counts_anew_as_a_project_grows(bring, monkeypatch):
-    counted = []
-    monkeypatch.setattr(importing, "BATCH_ITEMS", 2)
-    monkeypatch.setattr(importing, "COUNTED_ANEW_FIRST", 3)
-    monkeypatch.setattr(importing, "count_anew", lambda *tables: counted.append(Item.objects.count()))
-    rows = [pair(str(n)) for n in range(30)]
-    bring(*rows, dry_run=True)
-    assert counted == []
-    bring(*rows)
-    assert counted == [4, 24]
-    bring(*rows)
-    assert counted == [4, 24]
-
-
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans by its indexes alone")
-def test_a_batch_reads_no_more_of_a_large_project_than_of_a_small_one(bring, monkeypatch):
-    monkeypatch.setattr(importing, "COUNTED_ANEW_FIRST", 200)
-
-    def read_by(numbers: range) -> int:
-        before = read_so_far()
-        bring(*[pair(str(n), a=f"{n}") for n in numbers])
-        return read_so_far() - before
-
-    def read_so_far() -> int:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'items_item'")
-            return cursor.fetchone()[0]
-
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")  # at this size it would be right
-    read_by(range(400))
-    few = read_by(range(400, 450))
-    read_by(range(450, 4000))
-    assert read_by(range(4000, 4050)) <= few + 50
-
-
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL plans by what it counted")
-def test_sqlite_looks_a_batch_up_by_what_it_asks_for_and_not_through_the_whole_project(bring):
-    with CaptureQueriesContext(connection) as asked:
-        bring(*[pair(str(n), a=f"{n}") for n in range(5)])
-    looked_up = [q["sql"] for q in asked if 'FROM "items_item"' in q["sql"] and " IN (" in q["sql"]]
-    assert len(looked_up) == 2
-    with connection.cursor() as cursor:
-        for sql, index in zip(looked_up, ("item_identity_once", "item_content"), strict=True):
-            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
-            assert index in str(cursor.fetchall())
 
 
 def test_the_same_id_in_two_sources_is_two_items(bring):
