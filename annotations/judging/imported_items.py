@@ -245,17 +245,15 @@ class Batch:
         }
         table = connection.ops.quote_name(Item._meta.db_table)
         for chunk in _chunks(sorted(named)):
-            places = ", ".join(["(%s, %s)"] * len(chunk))
-            with (
-                connection.cursor() as cursor
-            ):  # CROSS: SQLite takes what is asked for first, and not the project
-                cursor.execute(
-                    f"WITH asked(source, external_id) AS (VALUES {places}) "  # noqa: S608 - a name and placeholders
-                    f"SELECT item.id, item.source, item.external_id FROM asked CROSS JOIN {table} item "
-                    "WHERE item.project_id = %s AND item.source = asked.source "
-                    "AND item.external_id = asked.external_id",
-                    [*(value for pair in chunk for value in pair), self.project.pk],
-                )
+            asked = ", ".join(["(%s, %s)"] * len(chunk))
+            # CROSS has SQLite begin with what is asked for; of a plain JOIN it may read the whole project.
+            query = (
+                f"WITH asked(source, external_id) AS (VALUES {asked}) "  # noqa: S608 - a name and placeholders
+                f"SELECT item.id, item.source, item.external_id FROM asked CROSS JOIN {table} item "
+                "WHERE item.project_id = %s AND item.source = asked.source AND item.external_id = asked.external_id"
+            )
+            with connection.cursor() as cursor:
+                cursor.execute(query, [*(value for pair in chunk for value in pair), self.project.pk])
                 self.by_id |= {(source, external_id): pk for pk, source, external_id in cursor}
 
     def _find_by_hash(self) -> None:

@@ -1,3 +1,5 @@
+"""What the tests of imports share."""
+
 from __future__ import annotations
 
 import json
