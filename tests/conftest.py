@@ -10,6 +10,8 @@ import pytest
 from django.contrib.auth.hashers import make_password
 from hypothesis import HealthCheck, settings
 
+from tests import sameness
+
 PASSWORD = "correct horse battery"
 ON_A_DATABASE = {"db", "transactional_db", "django_db_setup", "live_server", "site"}
 # The same examples in every run, and no word about how long a busy machine took for one. HYPOTHESIS_PROFILE=default
@@ -55,9 +57,16 @@ def _fast_and_apart(settings, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def _known_seeds(request, monkeypatch):
-    """A seed that nobody gave (of a project, a plan, a simulation) is the same in every run of the test."""
-    monkeypatch.setattr(secrets, "randbits", random.Random(request.node.nodeid).getrandbits)
+def _the_same_again(request, monkeypatch):
+    """A seed that nobody gave, a token, a uuid and the keys of new rows are the same in every run of the test."""
+    name = request.node.nodeid
+    monkeypatch.setattr(secrets, "randbits", sameness.chance(name).getrandbits)
+    tokens = sameness.chance(name, "tokens").randbytes
+    monkeypatch.setattr(os, "urandom", tokens)
+    monkeypatch.setattr(random, "_urandom", tokens)
+    if request.node.get_closest_marker("django_db") or ON_A_DATABASE & set(request.fixturenames):
+        request.getfixturevalue("db")
+        sameness.begin_keys(name)
 
 
 @pytest.fixture(autouse=True)

@@ -211,7 +211,8 @@ def test_the_next_vote_follows_the_duel_rule(plain_project, apart, alice):
     for v in voters:  # b is wiser than a; c was not asked about
         CardVote.objects.create(lower=a, upper=b, annotator=v, value="wiser")
     assert {card.pk for card in conflicts.next_vote(plain_project, person)} == {b.pk, c.pk}
-    asked = [conflicts.next_vote(plain_project, v) for v in voters]
+    many = [Annotator.objects.create(project=plain_project, kind="human", name=f"w{k}") for k in range(30)]
+    asked = [conflicts.next_vote(plain_project, each) for each in (*voters, *many)]
     assert {frozenset(p.pk for p in pair) for pair in asked} == {frozenset((b.pk, c.pk))}
     assert len({pair[0].pk for pair in asked}) == 2  # neither is always the one asked to be wiser
     d, e = card(brief, "Letters"), card(full, "Letters", y)
