@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 from tests import sameness
 
 PASSWORD = "correct horse battery"
-ON_A_DATABASE = {"db", "transactional_db", "django_db_setup", "live_server", "site"}
+IN_THIS_PROCESS = {"db", "transactional_db", "live_server"}
+ON_A_DATABASE = IN_THIS_PROCESS | {"django_db_setup", "site"}
 # The same examples in every run, and no word about how long a busy machine took for one. HYPOTHESIS_PROFILE=default
 # looks for new ones.
 settings.register_profile(
@@ -64,7 +65,7 @@ def _the_same_again(request, monkeypatch):
     tokens = sameness.chance(name, "tokens").randbytes
     monkeypatch.setattr(os, "urandom", tokens)
     monkeypatch.setattr(random, "_urandom", tokens)
-    if request.node.get_closest_marker("django_db") or ON_A_DATABASE & set(request.fixturenames):
+    if request.node.get_closest_marker("django_db") or IN_THIS_PROCESS & set(request.fixturenames):
         request.getfixturevalue("db")
         sameness.begin_keys(name)
 
