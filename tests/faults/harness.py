@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
@@ -123,7 +122,8 @@ class Process:
 
 
 def throwaway_name() -> str:
-    return f"plumbline_throwaway_{uuid.uuid4().hex[:12]}"
+    """A database's name that no other run has, and none that was killed left behind: tests' uuids are the same in each."""
+    return f"plumbline_throwaway_{os.getpid()}_{time.time_ns():x}"
 
 
 @lru_cache(maxsize=1)
